@@ -1,0 +1,277 @@
+"""One data set in memory, and our format on disk. How publishers lay theirs out is in `publishers.py`.
+
+Our format is a folder: `items.jsonl` (`id`, `title`, optional `description`, any attributes), `interactions.csv`
+(`user,item`, optional `rating`, `timestamp`, `domain`) and, where they exist, `impressions.jsonl` (`user`, `history`,
+`candidates`, `clicked`) and `dialogues.jsonl` (ReDial's shape).
+"""
+
+import csv
+import json
+from array import array
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snowmelt.retrieval.errors import InputError
+
+Record = Mapping[str, Any]
+Rows = NDArray[np.int32]
+CLOCK = 1e8  # a median timestamp above this is seconds since 1970 (1973 on); below it is only a position in a sequence
+
+
+@dataclass(frozen=True)
+class Impression:
+    """What one person was shown: item rows of the history (old to new), of the list shown and of the clicks."""
+
+    user: str
+    history: Rows
+    candidates: Rows
+    clicked: Rows
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Items and who did what. `user`, `item` int32, `rating` float32, `time` float64: [interactions], aligned."""
+
+    name: str
+    records: tuple[Record, ...]
+    users: tuple[str, ...]
+    user: Rows
+    item: Rows
+    rating: NDArray[np.float32]
+    time: NDArray[np.float64]
+    impressions: tuple[Impression, ...] = ()
+    dialogues: tuple[Record, ...] = ()
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(str(record["id"]) for record in self.records)
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        return {id_: row for row, id_ in enumerate(self.ids)}
+
+    @cached_property
+    def scale(self) -> str:
+        """What `rating` means, from its values alone: `implicit` (all alike), `binary` (0 / 1), `stars` (up to 5),
+        `ten` (up to 10) or `counts` (play counts: any number)."""
+        values = np.unique(self.rating)
+        if len(values) <= 1:
+            return "implicit"
+        if set(values.tolist()) <= {0.0, 1.0}:
+            return "binary"
+        return "stars" if values[-1] <= 5 else "ten" if values[-1] <= 10 else "counts"
+
+    @property
+    def liked(self) -> NDArray[np.bool_]:
+        """bool [interactions]. Stars: 4 and up; ten: 8 and up; binary: 1; implicit and counts: every row."""
+        least = {"stars": 4.0, "ten": 8.0, "binary": 1.0}.get(self.scale)
+        return np.ones(len(self.rating), bool) if least is None else self.rating >= least
+
+    @property
+    def disliked(self) -> NDArray[np.bool_]:
+        """bool [interactions]. Stars: up to 2; ten: up to 4; binary: 0; implicit and counts have no dislikes."""
+        most = {"stars": 2.0, "ten": 4.0, "binary": 0.0}.get(self.scale)
+        return np.zeros(len(self.rating), bool) if most is None else self.rating <= most
+
+    @cached_property
+    def has_clock(self) -> bool:
+        """Are the timestamps times (comparable between people), not positions in each person's sequence?"""
+        return bool(len(self.time)) and float(np.median(self.time)) > CLOCK
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of everything a run depends on: the same data read from another layout has the same digest."""
+        digest = sha256()
+        for record in (*self.records, *self.dialogues):
+            digest.update(json.dumps(record, sort_keys=True, ensure_ascii=False).encode())
+        digest.update("\0".join(self.users).encode())
+        for column in (self.user, self.item, self.rating, self.time):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        for shown in self.impressions:
+            digest.update(shown.user.encode() + b"".join(a.tobytes() for a in (shown.history, shown.candidates)))
+            digest.update(shown.clicked.tobytes())
+        return digest.hexdigest()
+
+
+def record_text(record: Record) -> str:
+    """Title, text and list attributes, description: what every text arm reads. Identifiers and numbers are left out."""
+    parts = [str(record.get("title") or "")]
+    for name, value in record.items():
+        if name in ("id", "title", "description", "domain") or name.endswith("_id"):
+            continue
+        if isinstance(value, str) and value:
+            parts.append(value)
+        elif isinstance(value, list | tuple) and value:
+            parts.append(", ".join(str(v) for v in value))
+    parts.append(str(record.get("description") or ""))
+    return ". ".join(p.strip().rstrip(".") for p in parts if p.strip())
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Objects of a JSON Lines file. Raises InputError with file:line at the first line that is not one."""
+    result = []
+    with _open(path) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(f"{path}:{number} is not JSON ({error.msg}): one object a line is expected") from None
+            if not isinstance(value, dict):
+                raise InputError(f"{path}:{number} is not a JSON object: one object a line is expected")
+            result.append(value)
+    return result
+
+
+def _open(path: Path) -> Iterable[str] | Any:
+    try:
+        return path.open(encoding="utf-8-sig", errors="strict", newline="")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+
+
+class Builder:
+    """Collects interactions in compact columns while a loader streams its files."""
+
+    def __init__(self, name: str, records: Iterable[Record], source: Path) -> None:
+        self.name, self.source = name, source
+        self.records = tuple(records)
+        self.rows: dict[str, int] = {}
+        for position, record in enumerate(self.records, 1):
+            identifier = record.get("id")
+            if not isinstance(identifier, str | int) or identifier == "":
+                raise InputError(f"{source}: item {position} has no id")
+            if self.rows.setdefault(str(identifier), position - 1) != position - 1:
+                raise InputError(f"{source}: item {position} repeats the id {identifier!r}; ids must be unique")
+        if not self.records:
+            raise InputError(f"{source} has no items")
+        self.users: dict[str, int] = {}
+        self.columns = (array("i"), array("i"), array("f"), array("d"))
+
+    def add(self, user: str, item: str, rating: float, time: float, where: str) -> None:
+        row = self.rows.get(item)
+        if row is None:
+            raise InputError(f"{where} item: {item!r} is not in {self.source.name}; add the item or remove the row")
+        values = (self.users.setdefault(user, len(self.users)), row, rating, time)
+        for column, value in zip(self.columns, values, strict=True):
+            column.append(value)
+
+    def row(self, identifier: object, where: str) -> int:
+        row = self.rows.get(str(identifier))
+        if row is None:
+            raise InputError(f"{where}: item {identifier!r} is not in {self.source.name}")
+        return row
+
+    def build(self, impressions: Iterable[Impression] = (), dialogues: Iterable[Record] = ()) -> Dataset:
+        """Repeats of one (user, item) become one row: the first time, the last rating."""
+        user, item, rating, time = (np.array(c, t) for c, t in zip(self.columns, "iifd", strict=True))
+        if not np.isfinite(rating).all() or not np.isfinite(time).all():
+            raise InputError(f"{self.source.parent}: a rating or timestamp is not a finite number")
+        order = np.lexsort((np.arange(len(time)), time))
+        key = user[order].astype(np.int64) * len(self.records) + item[order]
+        _, first = np.unique(key, return_index=True)
+        _, from_end = np.unique(key[::-1], return_index=True)
+        last = order[len(key) - 1 - from_end]
+        first = order[first]
+        keep = np.argsort(first, kind="stable")
+        return Dataset(
+            self.name, self.records, tuple(self.users), user[first][keep], item[first][keep],
+            rating[last][keep], time[first][keep], tuple(impressions), tuple(dialogues),
+        )  # fmt: skip
+
+
+def number(text: str | None, default: float, where: str) -> float:
+    """A cell as a number; empty is `default`. Raises InputError naming the cell."""
+    if text is None or not text.strip():
+        return default
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{where}: {text!r} is not a number") from None
+
+
+def _ours(folder: Path) -> Dataset:
+    build = Builder(folder.resolve().name, read_jsonl(folder / "items.jsonl"), folder / "items.jsonl")
+    path = folder / "interactions.csv"
+    with _open(path) as lines:
+        table = csv.DictReader(lines)
+        missing = {"user", "item"} - set(table.fieldnames or ())
+        if missing:
+            raise InputError(f"{path}:1 has no column {sorted(missing)[0]!r}; the header must name user and item")
+        for row in table:
+            where = f"{path}:{table.line_num}"
+            if not row["user"] or not row["item"]:
+                raise InputError(f"{where} has no user or no item")
+            rating = number(row.get("rating"), 1.0, f"{where} rating")
+            build.add(row["user"], row["item"], rating, number(row.get("timestamp"), 0.0, f"{where} timestamp"), where)
+    impressions = []
+    shown = folder / "impressions.jsonl"
+    for i, line in enumerate(read_jsonl(shown) if shown.exists() else (), 1):
+        where, lists = f"{shown}:{i}", []
+        for name in ("history", "candidates", "clicked"):
+            if not isinstance(line.get(name), list):
+                raise InputError(f"{where} {name}: a list of item ids is expected")
+            lists.append(np.array([build.row(id_, f"{where} {name}") for id_ in line[name]], np.int32))
+        impressions.append(Impression(str(line.get("user", i)), *lists))
+    talks = folder / "dialogues.jsonl"
+    return build.build(impressions, read_jsonl(talks) if talks.exists() else ())
+
+
+def load(folder: str | Path) -> Dataset:
+    """Read a data set in our format or as its publisher lays it out. Raises InputError saying what is wrong where."""
+    from snowmelt.evals.publishers import LAYOUTS
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give a folder of items.jsonl and interactions.csv")
+    layouts: tuple[tuple[tuple[str, ...], Callable[[Path], Dataset]], ...] = (
+        (("items.jsonl", "interactions.csv"), _ours),
+        *LAYOUTS,
+    )
+    for patterns, loader in layouts:
+        if all(next(folder.glob(pattern), None) for pattern in patterns):
+            try:
+                return loader(folder)
+            except UnicodeDecodeError as error:
+                raise InputError(f"{folder}: a file is not UTF-8 text ({error.reason})") from None
+            except csv.Error as error:
+                raise InputError(f"{folder}: a CSV file cannot be read ({error})") from None
+    known = "; ".join(" + ".join(patterns) for patterns, _ in layouts)
+    raise InputError(f"{folder} has no layout that is known. Expected one of: {known}")
+
+
+def write(data: Dataset, folder: Path) -> None:
+    """Write our format. Raises InputError when `folder` already holds one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "items.jsonl").exists():
+        raise InputError(f"{folder} already holds an items.jsonl; give a new folder")
+
+    def lines(name: str, records: Iterable[Record]) -> None:
+        with (folder / name).open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+    lines("items.jsonl", data.records)
+    with (folder / "interactions.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("user", "item", "rating", "timestamp"))
+        for u, i, rating, time in zip(data.user, data.item, data.rating, data.time, strict=True):
+            table.writerow((data.users[u], data.ids[i], f"{rating:g}", repr(float(time)).removesuffix(".0")))
+    if data.impressions:
+        ids = data.ids
+        shown = (
+            {"user": s.user, **{n: [ids[r] for r in getattr(s, n)] for n in ("history", "candidates", "clicked")}}
+            for s in data.impressions
+        )
+        lines("impressions.jsonl", shown)
+    if data.dialogues:
+        lines("dialogues.jsonl", data.dialogues)

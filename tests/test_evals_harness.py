@@ -1,0 +1,418 @@
+"""The harness end to end on a small world of its own: guards, cheaters, a stranger's arm, resuming, determinism."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy.sparse", reason="pip install snowmelt[eval]")
+pytest.importorskip("sklearn", reason="pip install snowmelt[eval]")
+
+from snowmelt.evals import evaluate, splits
+from snowmelt.evals.__main__ import main
+from snowmelt.evals.data import load
+from snowmelt.evals.scoring import cases_at, rank
+from snowmelt.evals.summary import compare_runs
+from snowmelt.retrieval.errors import InputError
+
+PEOPLE, ITEMS, LIKES = 150, 120, 12
+
+
+def world(folder: Path, seed: int = 0, clusters: int = 1) -> Path:
+    """`clusters` 1: likes are coin tosses, so no honest arm can beat chance. More: people like one cluster only."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    words = ["雪", "melt", "river", "城市", "blue", "noir"]
+    with (folder / "items.jsonl").open("w", encoding="utf-8") as file:
+        for i in range(ITEMS):
+            item = {"id": f"i{i}", "title": f"Item {i} {words[i % 6]}", "categories": [f"c{i % clusters}", words[i % 5]]}
+            file.write(json.dumps(item, ensure_ascii=False) + "\n")
+    lines = ["user,item,rating,timestamp"]
+    for person in range(PEOPLE):
+        own = np.arange(person % clusters, ITEMS, clusters)
+        chosen = rng.choice(own, LIKES, replace=False)
+        lines += [f"u{person},i{i},5,{900_000_000 + person * 1000 + n}" for n, i in enumerate(chosen)]
+        lines += [f"u{person},i{i},1,{900_000_000 + person * 1000 + n}" for n, i in enumerate(np.setdiff1d(own, chosen)[:3])]
+    (folder / "interactions.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return world(tmp_path_factory.mktemp("data") / "noise")
+
+
+@pytest.fixture(scope="module")
+def taste(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return world(tmp_path_factory.mktemp("data") / "taste", clusters=5)
+
+
+def ndcg(result: dict, arm: str, reveal: int) -> dict:
+    return next(a for a in result["arms"] if a["name"] == arm and a["reveal"] == reveal)["metrics"]["ndcg@10"]
+
+
+STRANGER = '''
+def same_category(train):
+    """Share of the liked items that have the item's first category."""
+    first = [record["categories"][0] for record in train.records]
+
+    def score(case):
+        liked = [first[train.rows[i]] for i in case.liked]
+        return [liked.count(category) for category in first]
+
+    return score
+'''
+
+
+def test_a_strangers_scorer_runs_beside_ours_with_one_command(taste: Path, tmp_path: Path):
+    (tmp_path / "mine.py").write_text(STRANGER)
+    command = [sys.executable, "-m", "snowmelt.evals", str(taste), "--reveal", "1,3", "--json", "--arms",
+               "popularity,item-knn,mine.py:same_category"]  # fmt: skip
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    result = json.loads(said.stdout)
+    assert set(result) == {"dataset", "split", "arms"}
+    for arm in result["arms"]:
+        assert set(arm) == {"name", "reveal", "metrics", "p_vs_best_baseline", "tokens_in", "tokens_out", "p50_ms",
+                            "p95_ms", "failures"}  # fmt: skip
+        assert set(arm["metrics"]["ndcg@10"]) == {"mean", "low", "high", "n"}
+    mine, popular = ndcg(result, "mine.py:same_category", 3), ndcg(result, "popularity", 3)
+    assert mine["low"] > popular["high"] and mine["n"] == 30
+
+
+CHEATERS = '''
+import gc, glob, json, os, subprocess, sys
+from pathlib import Path
+
+DATA = "{data}"
+
+
+def _from_rows(train, rows):
+    """Score each item by how many of the rows found pair it with a person who liked everything that is revealed."""
+    people = {{}}
+    for user, item in rows:
+        people.setdefault(user, set()).add(item)
+    warm = {{}}
+    for u, i in zip(train.user.tolist(), train.item.tolist()):
+        warm.setdefault(u, set()).add(train.ids[i])
+    seen = set(map(frozenset, warm.values()))
+    hidden = [items for items in people.values() if frozenset(items) not in seen]
+
+    def score(case):
+        found = [items for items in hidden if set(case.liked) <= items]
+        return [sum(i in items for items in found) for i in train.ids]
+
+    return score
+
+
+def _lines(text):
+    return [tuple(line.split(",")[:2]) for line in text.splitlines() if ",5," in line]
+
+
+def opens_the_file(train):
+    return _from_rows(train, _lines(Path(DATA, "interactions.csv").read_text()))
+
+
+def opens_it_by_a_link(train):
+    os.symlink(DATA, "link")
+    return _from_rows(train, _lines(Path("link/interactions.csv").read_text()))
+
+
+def lists_the_folder(train):
+    return _from_rows(train, [(n, n) for n in os.listdir(DATA)])
+
+
+def asks_a_shell(train):
+    said = subprocess.run(["cat", DATA + "/interactions.csv"], capture_output=True, text=True).stdout
+    return _from_rows(train, _lines(said))
+
+
+def hides_its_tracks(train):
+    """Swallows the refusal and answers honestly afterwards: it must be shown all the same."""
+    try:
+        Path(DATA, "interactions.csv").read_text()
+    except OSError:
+        pass
+    return lambda case: [0.5] * len(train.ids)
+
+
+def reads_the_judges_command_line(train):
+    text = Path(f"/proc/{{os.getppid()}}/cmdline").read_bytes().split(b"\\0")
+    return _from_rows(train, [(a, b) for a in text for b in text])
+
+
+def reads_the_judges_memory(train):
+    open(f"/proc/{{os.getppid()}}/mem", "rb").read(1)
+    return lambda case: [0.5] * len(train.ids)
+
+
+def searches_memory(train):
+    """Every object the collector knows, every frame's locals, every closure: anything that pairs a person and items."""
+    rows = []
+    frame = sys._getframe()
+    while frame is not None:
+        rows += _pairs(list(frame.f_locals.values()))
+        frame = frame.f_back
+    rows += _pairs(gc.get_objects())
+    return _from_rows(train, rows)
+
+
+def _pairs(objects):
+    found = []
+    for thing in objects:
+        for name in ("order", "gold", "people", "_history", "liked_rows", "held"):
+            try:
+                value = object.__getattribute__(thing, name)
+            except Exception:
+                continue
+            if isinstance(value, (list, tuple)) and value and isinstance(value[0], str):
+                found += [(id(thing), i) for i in value]
+        if type(thing).__name__ in ("Person", "Stage", "Split", "Dataset", "Result"):
+            raise RuntimeError(f"found a {{type(thing).__name__}} of the judge")
+    return found
+
+
+def searches_its_room(train):
+    """Files within reach of where it runs, environment and arguments."""
+    text = " ".join([*os.environ.values(), *sys.argv, os.getcwd()])
+    rows = []
+    for path in [*glob.glob("**", recursive=True), *glob.glob("../*")]:
+        if os.path.isfile(path):
+            rows += _lines(Path(path).read_text(errors="replace"))
+    rows += [(w, w) for w in text.split()]
+    if DATA in text:
+        raise RuntimeError("the folder of the data is told")
+    return _from_rows(train, rows)
+
+
+def reads_open_files(train):
+    rows = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        target = os.path.realpath("/proc/self/fd/" + descriptor)
+        if target.startswith(DATA):
+            raise RuntimeError("an open file of the judge was inherited")
+    return _from_rows(train, rows)
+
+
+def remembers_cases(train):
+    """Keeps every case to learn from later ones: more revealed items of the same person are still not held out ones."""
+    met = {{}}
+
+    def score(case):
+        met.setdefault(case.number, set()).update(case.liked)
+        return [float(i in met[case.number]) for i in train.ids]
+
+    return score
+'''
+CAUGHT = ("opens_the_file", "opens_it_by_a_link", "lists_the_folder", "asks_a_shell", "hides_its_tracks",
+          "reads_the_judges_command_line", "reads_the_judges_memory")  # fmt: skip
+IN_VAIN = ("searches_memory", "searches_its_room", "reads_open_files", "remembers_cases")
+
+
+@pytest.fixture(scope="module")
+def cheated(noise: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    home = tmp_path_factory.mktemp("cheats")
+    path = home / "cheats.py"
+    path.write_text(CHEATERS.format(data=noise.resolve()))
+    arms = [f"{path}:{name}" for name in CAUGHT + IN_VAIN]
+    result = evaluate(noise, arms=["random", *arms], reveal=[1, 3], out=home / "run")
+    return {"path": path, **result}
+
+
+@pytest.mark.parametrize("name", CAUGHT)
+def test_a_cheater_that_reaches_for_held_out_rows_is_disqualified(cheated: dict, name: str):
+    told = cheated["settings"][f"{cheated['path']}:{name}"]
+    assert told["error"].startswith("disqualified"), told["error"]
+    rows = [a for a in cheated["arms"] if a["name"].endswith(f":{name}")]
+    assert all(a["metrics"] == {} and a["failures"] == 30 for a in rows) and len(rows) == 2
+
+
+@pytest.mark.parametrize("name", IN_VAIN)
+def test_a_cheater_that_searches_what_it_has_finds_nothing(cheated: dict, name: str):
+    """Likes are coin tosses: an arm above chance has seen an answer."""
+    arm = f"{cheated['path']}:{name}"
+    assert cheated["settings"][arm]["error"] == ""
+    assert ndcg(cheated, arm, 1)["mean"] < ndcg(cheated, "random", 1)["high"] + 0.05
+
+
+def test_the_test_of_cheaters_would_see_one_that_succeeds(noise: Path, tmp_path: Path):
+    """The same cheat on a copy of the data that the guard cannot know: far above chance, so the measure above is sharp."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in noise.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "cheats.py").write_text(CHEATERS.format(data=copy))
+    arm = f"{tmp_path / 'cheats.py'}:opens_the_file"
+    result = evaluate(noise, arms=["random", arm], reveal=[3])
+    assert ndcg(result, arm, 3)["mean"] > 0.9 > ndcg(result, "random", 3)["high"] + 0.5
+
+
+@pytest.mark.parametrize("kind", ["user", "item", "scene"])
+def test_no_held_out_row_is_in_what_a_system_gets(taste: Path, kind: splits.Kind):
+    """Canaries: every (person, item) pair that is scored must be absent from the training rows of its stage."""
+    data = load(taste)
+    split = splits.make(data, kind, seed=4)
+    for stage in filter(None, (split.tune, split.final)):
+        trained = {(data.users[data.user[r]], data.item[r]) for r in stage.train}
+        scored = {person.user for person in stage.people}
+        assert scored and not scored & {user for user, _ in trained}
+        for reveal in (0, 1, 5):
+            people, cases, _ = cases_at(stage.people, reveal, data, None, 0)
+            for person, case in zip(people, cases, strict=True):
+                shown, gold = person.at(reveal)
+                assert len(shown) == reveal and not set(shown) & set(gold)
+                assert case.revealed == tuple(data.ids[r] for r in shown)
+                assert person.user not in repr(case)
+        if kind == "item":
+            cold = {r for person in stage.people for r in person.gold.tolist()}
+            assert not cold & {item for _, item in trained}
+        if kind == "scene":
+            assert not trained
+    if split.tune:
+        assert not {p.user for p in split.tune.people} & {p.user for p in split.final.people}
+
+
+def test_the_same_command_twice_gives_the_same_figures(taste: Path, tmp_path: Path):
+    arms = ["random", "popularity", "item-knn", "ease", "als", "lightfm", "svd"]
+    runs = [evaluate(taste, arms=arms, reveal=[0, 2], out=tmp_path / name, jobs=jobs) for name, jobs in (("a", 1), ("b", 2))]
+    assert runs[0]["per_person"] == runs[1]["per_person"]
+    assert [a["metrics"] for a in runs[0]["arms"]] == [a["metrics"] for a in runs[1]["arms"]]
+    assert not any(told["error"] for told in runs[0]["settings"].values())
+    assert ndcg(runs[0], "ease", 2)["mean"] > 2 * ndcg(runs[0], "popularity", 2)["mean"]
+
+
+def test_an_interrupted_run_goes_on_and_another_run_is_refused(taste: Path, tmp_path: Path):
+    counter, arm = tmp_path / "fits", tmp_path / "arm.py"
+    arm.write_text(
+        f"def arm(train):\n    open({str(counter)!r}, 'a').write('x')\n    return lambda case: list(range(len(train.ids)))\n"
+    )
+    evaluate(taste, arms=[f"{arm}:arm"], reveal=[1], out=tmp_path / "run")
+    fits = counter.read_text()
+    both = evaluate(taste, arms=[f"{arm}:arm", "popularity"], reveal=[1], out=tmp_path / "run")
+    assert counter.read_text() == fits and len(both["arms"]) == 2
+    arm.write_text(arm.read_text() + "# edited\n")
+    evaluate(taste, arms=[f"{arm}:arm"], reveal=[1], out=tmp_path / "run")
+    assert len(counter.read_text()) > len(fits)
+    with pytest.raises(InputError, match="another run"):
+        evaluate(taste, arms=["popularity"], reveal=[1], seed=1, out=tmp_path / "run")
+
+
+def test_the_run_folder_replays_elsewhere(taste: Path, tmp_path: Path):
+    ir_measures = pytest.importorskip("ir_measures")
+    result = evaluate(taste, arms=["popularity", "item-knn"], reveal=[3], out=tmp_path)
+    qrels = list(ir_measures.read_trec_qrels(str(tmp_path / "trec" / "reveal-3.qrels")))
+    for arm in ("popularity", "item-knn"):
+        run = list(ir_measures.read_trec_run(str(tmp_path / "trec" / f"{arm}.reveal-3.run")))
+        theirs = ir_measures.calc_aggregate([ir_measures.nDCG @ 10], qrels, run)[ir_measures.nDCG @ 10]
+        assert ndcg(result, arm, 3)["mean"] == pytest.approx(theirs, abs=1e-9)
+    split = json.loads((tmp_path / "split.json").read_text())
+    assert len(split["test"]) == 30 and len(split["validation"]) == 15 and split["seed"] == 0
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["config"]["dataset_sha256"] == load(taste).digest and run["surroundings"]["versions"]["numpy"]
+    assert run["settings"]["item-knn"]["chosen"]["neighbours"] and len(run["settings"]["item-knn"]["tried"]) > 1
+
+
+BROKEN = """
+def raises(train):
+    def score(case):
+        if case.number % 2:
+            raise RuntimeError("no")
+        return [1.0 * i for i in range(len(train.ids))]
+    return score
+def wrong_length(train): return lambda case: [1.0]
+def infinite(train): return lambda case: [float("inf")] * len(train.ids)
+def unknown(train): return lambda case: {"nope": 1.0}
+def dies(train):
+    import os
+    os._exit(3)
+def few(train): return lambda case: {train.ids[0]: 2.0, train.ids[1]: 1.0}
+def flat(train): return lambda case: [1.0] * len(train.ids)
+def chatty(train):
+    print("hello")
+    return lambda case: print("x") or [1.0 * i for i in range(len(train.ids))]
+"""
+
+
+def test_failures_are_counted_and_shown(taste: Path, tmp_path: Path):
+    path = tmp_path / "broken.py"
+    path.write_text(BROKEN)
+    names = ("raises", "wrong_length", "infinite", "unknown", "dies", "few", "flat", "chatty")
+    result = evaluate(taste, arms=[f"{path}:{n}" for n in names] + ["popularity"], reveal=[2])
+    by_name = {a["name"].rpartition(":")[2]: a for a in result["arms"]}
+    assert by_name["raises"]["failures"] == 15
+    assert by_name["wrong_length"]["failures"] == by_name["infinite"]["failures"] == by_name["unknown"]["failures"] == 30
+    assert by_name["wrong_length"]["metrics"]["ndcg@10"]["mean"] == 0  # a failure is a miss, not a person left out
+    assert by_name["dies"]["failures"] == 30 and by_name["dies"]["metrics"] == {}
+    assert "died" in result["settings"][f"{path}:dies"]["error"]
+    assert by_name["few"]["failures"] == 0 and by_name["few"]["metrics"]["pool_recall"]["mean"] < 0.2
+    assert by_name["flat"]["metrics"]["degraded"]["mean"] == 1
+    assert by_name["chatty"]["failures"] == 0
+
+
+def test_nothing_revealed_still_ranks_and_says_so(taste: Path):
+    result = evaluate(taste, arms=["popularity", "ease"], reveal=[0])
+    ease = next(a for a in result["arms"] if a["name"] == "ease")
+    assert ease["metrics"]["degraded"]["mean"] == 1 and ease["metrics"]["ndcg@10"]["n"] == 30
+    assert ease["metrics"]["log_popularity_difference"]["mean"] is None  # undefined is null, not zero
+
+
+def test_sampled_candidates_are_labelled(taste: Path):
+    full = evaluate(taste, arms=["popularity"], reveal=[2])
+    sampled = evaluate(taste, arms=["popularity"], reveal=[2], sampled=20)
+    assert "sampled:20" in sampled["split"] and "sampled" not in full["split"]
+    assert ndcg(sampled, "popularity", 2)["mean"] > ndcg(full, "popularity", 2)["mean"]
+
+
+def test_time_order_trains_on_the_past_only(taste: Path):
+    data = load(taste)
+    split = splits.make(data, "user", order="time")
+    first = min(data.time[data.user == data.users.index(p.user)].min() for p in split.final.people)
+    assert data.time[split.final.train].max() < first
+    for person in split.final.people:
+        times = {data.item[r]: data.time[r] for r in np.flatnonzero(data.user == data.users.index(person.user))}
+        assert [times[i] for i in person.order] == sorted(times[i] for i in person.order)
+
+
+def test_ties_do_not_follow_the_file(taste: Path, tmp_path: Path):
+    (tmp_path / "flat.py").write_text("def flat(train): return lambda case: [1.0] * len(train.ids)\n")
+    evaluate(taste, arms=[f"{tmp_path / 'flat.py'}:flat"], reveal=[1], out=tmp_path / "run")
+    first = next(line.split()[2] for line in next((tmp_path / "run" / "trec").glob("*.run")).open())
+    assert first not in ("i0", "i1")
+    assert rank(np.array([1, np.nan, 3, 1, 3], np.float32), 3).tolist() == [2, 4, 0]
+
+
+def test_compare_says_it_in_one_sentence(taste: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    evaluate(taste, arms=["ease"], reveal=[3], out=tmp_path / "good")
+    evaluate(taste, arms=["random"], reveal=[3], out=tmp_path / "bad")
+    said = compare_runs(tmp_path / "bad", tmp_path / "good")
+    assert said.startswith("ease (good) beats random (bad) with 3 revealed: ndcg@10 +") and "n = 30" in said
+    assert main(["compare", str(tmp_path / "good"), str(tmp_path / "good")]) == 0
+    assert "No winner" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{tmp}/nothing"], "not a folder"),
+        (["{tmp}"], "no layout that is known"),
+        (["{data}", "--arms", "nonsense"], "not known"),
+        (["{data}", "--arms", "nothing.py:f"], "does not exist"),
+        (["{data}", "--arms", "ease(regularisation)"], "name=value"),
+        (["{data}", "--arms", "ease,ease"], "once"),
+        (["{data}", "--reveal", "1,x"], "whole numbers"),
+        (["{data}", "--reveal=-1"], "0 or more"),
+        (["{data}", "--reveal", "50"], "reveal fewer"),
+        (["{data}", "--split", "domain"], "domain"),
+        (["{data}", "--split", "impressions"], "impressions.jsonl"),
+        (["{data}", "--candidates", "some"], "sampled:N"),
+        (["compare", "{tmp}", "{tmp}"], "no run.json"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(
+    taste: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+):
+    assert main([a.format(tmp=tmp_path, data=taste) for a in arguments]) == 2
+    said = capsys.readouterr().err
+    assert words in said and len(said.strip().splitlines()) == 1 and "Traceback" not in said
