@@ -154,6 +154,8 @@ def losses(rows: Sequence[tuple[str, float, float, float]]) -> str:
             parts.append(f'<rect class="{kind}" x="{x(start):.1f}" y="{at}" width="{max(width, 0):.1f}" height="17"/>')
             if width > 34:
                 middle = x(start) + width / 2
-                parts.append(f'<text class="inside" x="{middle:.1f}" y="{at + 13}" text-anchor="middle">{share:.0%}</text>')
+                parts.append(
+                    f'<text class="inside {kind}" x="{middle:.1f}" y="{at + 13}" text-anchor="middle">{share:.0%}</text>'
+                )
             start += share
     return _frame("".join(parts), "where held-out likes were lost", height)

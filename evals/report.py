@@ -30,7 +30,7 @@ padding:.3rem 0}th,td{padding:.32rem .55rem;border-bottom:1px solid var(--line);
 th:first-child,td:first-child{text-align:left}thead th{border-bottom:2px solid var(--line);font-weight:600}
 tr.best td{background:var(--band);font-weight:650}td small{color:var(--dim)}.bad{color:var(--loss)}details{margin:.6rem 0}
 summary{cursor:pointer}svg{width:100%;height:auto;display:block;background:var(--band);border:1px solid var(--line);
-border-radius:8px}svg text{font-size:11.5px;fill:var(--ink)}svg .axis{fill:var(--dim)}svg .inside{fill:#fff}
+border-radius:8px}svg text{font-size:11.5px;fill:var(--ink)}svg .axis{fill:var(--dim)}svg .inside{fill:#fff}svg .inside.retrieval{fill:var(--ink)}
 .grid{stroke:var(--line)}.zero{stroke:var(--dim)}svg line.lead{stroke:var(--line)}.line{fill:none;stroke-width:2}
 .band{opacity:.13;stroke:none}svg .name.dim{fill:var(--dim)}.line.dim{stroke:var(--line);stroke-width:1.4}
 .dot.dim{fill:var(--retrieval)}.person{opacity:.55}.win{fill:var(--win)}.loss{fill:var(--loss)}.tie{fill:var(--dim)}
