@@ -91,7 +91,9 @@ def understand(message: str, vocabulary: Vocabulary, profile: Profile) -> Profil
         likes = [e for e in likes if e.key not in keys] + ([] if negative else found)
         dislikes = [e for e in dislikes if e.key not in keys] + (found if negative else [])
         for limit in limits:
-            constraints = [c for c in constraints if (c.attribute, c.op) != (limit.attribute, limit.op) or c.op == "none"]
+            constraints = [
+                c for c in constraints if (c.attribute, c.op) != (limit.attribute, limit.op) or c.op == "none"
+            ]
             constraints.append(limit)
     seen = tuple(dict.fromkeys([*profile.seen, *(e.item_id for e in [*likes, *dislikes] if e.item_id)]))
     return Profile(likes=tuple(likes), dislikes=tuple(dislikes), constraints=tuple(constraints), seen=seen)
@@ -102,7 +104,9 @@ def _limits(clause: str, vocabulary: Vocabulary) -> list[Constraint]:
 
     def add(attribute: str, op: str, value: float) -> None:
         if attribute in vocabulary.numbers:
-            found.append(Constraint.model_validate({"attribute": attribute, "op": op, "value": value, "evidence": clause}))
+            found.append(
+                Constraint.model_validate({"attribute": attribute, "op": op, "value": value, "evidence": clause})
+            )
 
     for words, minutes in _HOURS.items():
         if re.search(rf"{_AT_MOST}\s+{words}", text):

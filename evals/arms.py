@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snowmelt.evals.data import record_text
 from snowmelt.evals.systems import Answer, Arm, Case, Scorer, Train
 from snowmelt.retrieval import prior
@@ -113,7 +112,6 @@ FREQUENT = 0.02  # share of the documents from which a term's weights are kept d
 def bm25(train: Train) -> Scorer:
     """BM25 (Robertson and Zaragoza 2009; Lucene's never-negative idf) with the texts of the likes as one query."""
     from scipy.sparse import csr_matrix
-
     from snowmelt.retrieval.lexical import tokenise
 
     vocabulary: dict[str, int] = {}

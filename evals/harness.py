@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from snowmelt.evals import metrics, splits
 from snowmelt.evals.data import Dataset, load, record_text
 from snowmelt.evals.scoring import Result, cases_at, judge

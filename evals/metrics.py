@@ -109,7 +109,7 @@ def popularity_metrics(
     """
     if not counts.any():
         nothing = np.full(len(top), np.nan)
-        return {name: nothing for name in ("popularity_rank", "log_popularity_difference", "novelty")}
+        return dict.fromkeys(("popularity_rank", "log_popularity_difference", "novelty"), nothing)
     ascending = np.sort(counts)
     above = len(counts) - np.searchsorted(ascending, counts, side="right")
     level = np.searchsorted(ascending, counts, side="right") - np.searchsorted(ascending, counts, side="left")

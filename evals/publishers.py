@@ -14,14 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from snowmelt.evals.data import Builder, Dataset, Impression, number, read_jsonl
 from snowmelt.retrieval.errors import InputError
 
-_GENRES_100K = (
-    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|"
-    "Mystery|Romance|Sci-Fi|Thriller|War|Western"
-).split("|")
+_GENRES_100K = ["unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"]
 
 
 def _table(path: Path, separator: str, fields: int, encoding: str = "utf-8") -> Iterator[tuple[str, list[str]]]:

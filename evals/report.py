@@ -11,7 +11,7 @@ from snowmelt.evals.data import Dataset
 from snowmelt.evals.harness import ArmRun
 from snowmelt.evals.splits import Split
 from snowmelt.evals.statistics import Comparison, Estimate
-from snowmelt.evals.summary import K, MAIN, sentence
+from snowmelt.evals.summary import MAIN, K, sentence
 
 Summary = dict[str, Any]
 COLUMNS = ("recall@10", "hit@10", "mrr@10", "map@10", "auc", "accuracy", "pool_recall", "coverage@10", "gini@10",

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snowmelt.evals import metrics
 from snowmelt.evals.data import Dataset, Rows
 from snowmelt.evals.splits import Person

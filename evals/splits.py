@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snowmelt.evals.data import Dataset, Rows
 from snowmelt.retrieval.errors import InputError
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snowmelt.evals import metrics, statistics
 from snowmelt.evals.data import Dataset, record_text
 from snowmelt.evals.harness import ArmRun, Config

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snowmelt.retrieval.errors import InputError
 
 if TYPE_CHECKING:

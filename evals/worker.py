@@ -25,7 +25,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snowmelt.evals.systems import Answer, Case, Scores, Train, find
 from snowmelt.retrieval.errors import InputError
 

@@ -38,7 +38,9 @@ class UniversalSentenceEncoder:
 
     def documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         with self._lock:
-            parts = [self._model.encode([t[:2000] or " " for t in texts[i : i + 256]]) for i in range(0, len(texts), 256)]
+            parts = [
+                self._model.encode([t[:2000] or " " for t in texts[i : i + 256]]) for i in range(0, len(texts), 256)
+            ]
         vectors = np.concatenate(parts) if parts else np.empty((0, self.dim))
         vectors = np.nan_to_num(vectors).astype(np.float32)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)

@@ -101,7 +101,9 @@ def _item(row: dict[str, Any]) -> Item:
         names[name] = clean(str(value))
     description = row.get("description") or ""
     attributes = {
-        clean(str(k)): v for k, raw in row.items() if k not in ("id", "title", "description") and (v := _value(raw)) != ""
+        clean(str(k)): v
+        for k, raw in row.items()
+        if k not in ("id", "title", "description") and (v := _value(raw)) != ""
     }
     return Item(names["id"], names["title"], clean(str(description)), attributes)
 

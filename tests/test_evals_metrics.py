@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-
 from snowmelt.evals import metrics, statistics
 
 ir_measures = pytest.importorskip("ir_measures", reason="the reference: pip install snowmelt[dev]")

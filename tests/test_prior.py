@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from snowmelt.retrieval import prior
 
 sparse = pytest.importorskip("scipy.sparse", reason="pip install snowmelt[eval]")
