@@ -20,7 +20,8 @@ DEADLINE = 20.0  # seconds for the model; then the list stands on retrieval alon
 _SHOW = re.compile(r"just show|recommend|show me|surprise me|直接推荐|推荐", re.IGNORECASE)
 _ABOUT_ME = re.compile(r"know about me|了解我|知道我", re.IGNORECASE)
 _OVER = re.compile(r"start over|重新开始", re.IGNORECASE)
-_SKIP = re.compile(r"(skip|any(thing)?|i?\s*don'?t know|no idea|随便|不知道|跳过)[.!。]?", re.IGNORECASE)
+# said to be polite or to pass: nothing about taste is in it
+_SKIP = re.compile(r"(skip|hi|hello|hey|你好|您好|any(thing)?|i?\s*don'?t know|no idea|随便|不知道|跳过)[.!。]?", re.IGNORECASE)
 _ORDINAL = {
     "first": 0,
     "second": 1,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.evals.data import record_text
-from snowmelt.evals.systems import Answer, Arm, Case, Scorer, Train
+from snowmelt.evals.systems import Answer, Arm, Case, Said, Scorer, Train
 from snowmelt.retrieval import prior
 from snowmelt.retrieval.errors import InputError
 
@@ -39,11 +39,19 @@ def liked_matrix(train: Train, cases: Sequence[Case]) -> "csr_matrix":
 
 
 class _Folding:
-    """A scorer from `score(liked csr [cases, items]) -> [cases, items]`, with the fall-back."""
+    """A scorer from `score(liked csr [cases, items]) -> [cases, items]`, with the fall-back.
 
-    def __init__(self, train: Train, score: Callable[["csr_matrix"], NDArray[np.floating]]) -> None:
+    `search(text) -> [items]`, if given, makes it converse: all that the person has said is the query. It asks nothing.
+    """
+
+    def __init__(
+        self, train: Train, score: Callable[["csr_matrix"], NDArray[np.floating]],
+        search: Callable[[str], NDArray[np.floating]] | None = None,
+    ) -> None:  # fmt: skip
         self.train, self.score = train, score
         self.popular = prior.popularity(train.likes)
+        if search is not None:
+            self.talk = lambda number: _Listener(search, self.fallback(Case(number)))
 
     def __call__(self, case: Case) -> Answer:
         return self.batch([case])[0]
@@ -58,6 +66,16 @@ class _Folding:
         if self.popular.any():
             return Answer(self.popular, f"{why}: popularity")
         return Answer(_noise(self.train, case), f"{why}: random")
+
+
+class _Listener:
+    def __init__(self, search: Callable[[str], NDArray[np.floating]], otherwise: Answer) -> None:
+        self.search, self.otherwise, self.said = search, otherwise, ""
+
+    def say(self, text: str) -> Said:
+        self.said = f"{self.said} {text}".strip()
+        scores = np.asarray(self.search(self.said), np.float32)
+        return Said(self.otherwise if scores.max() == scores.min() else scores)
 
 
 def _noise(train: Train, case: Case) -> Floats:
@@ -140,7 +158,13 @@ def bm25(train: Train) -> Scorer:
         frequent = (liked @ dense_counts).toarray() @ dense_weights.T
         return frequent + (liked @ sparse_counts @ sparse_weights).toarray()
 
-    return _Folding(train, score)
+    by_term = weights.T.tocsr()
+
+    def search(text: str) -> Floats:
+        known = [vocabulary[token] for token in tokenise(text) if token in vocabulary]
+        return np.asarray(by_term[known].sum(axis=0), np.float32).ravel()
+
+    return _Folding(train, score, search)
 
 
 def item_vectors(train: Train) -> Floats:
@@ -175,8 +199,13 @@ def _nearest(vectors: Floats, liked: "csr_matrix", how: str) -> Floats:
 @_grid({"how": "max"}, {"how": "mean"})
 def dense(train: Train) -> Scorer:
     """Cosine to the liked items: the nearest of them (`how=max`) or their mean (`how=mean`)."""
+    from snowmelt.retrieval.embedding import open_embedder
+
     vectors, how = item_vectors(train), str(train.settings.get("how", "max"))
-    return _Folding(train, lambda liked: _nearest(vectors, liked, how))
+    embedder = open_embedder(str(train.settings.get("embedder", "use")))
+    return _Folding(
+        train, lambda liked: _nearest(vectors, liked, how), lambda text: vectors @ embedder.queries([text])[0]
+    )
 
 
 @_grid(*({"neighbours": n, "shrink": s} for n in (50, 200, 800) for s in (0, 30, 100, 300)))

@@ -17,6 +17,7 @@ import numpy as np
 from snowmelt.evals import metrics, splits
 from snowmelt.evals.data import Dataset, load, record_text
 from snowmelt.evals.scoring import Result, cases_at, judge
+from snowmelt.evals.simulated_user import ALL, converse, replay, visible_half
 from snowmelt.evals.systems import NO_LLM, Spec, Train, parse
 from snowmelt.evals.worker import ArmError, Worker
 from snowmelt.retrieval.errors import InputError
@@ -79,10 +80,7 @@ def run(
     split = splits.make(data, config.split, config.seed, order, config.target, config.users)
     key = _key(config, data)
     _claim(out, key, split, data)
-    levels = {
-        reveal: cases_at(split.final.people, reveal, data, config.sampled, config.seed)
-        for reveal in sorted(config.reveal)
-    }
+    levels = {reveal: _level(split.final.people, reveal, data, config) for reveal in sorted(config.reveal)}
     levels = {reveal: level for reveal, level in levels.items() if level[0]}
     if not levels:
         raise InputError(f"{data.name}: nobody has a held-out like left at --reveal {min(config.reveal)}; reveal fewer")
@@ -116,13 +114,46 @@ def run(
     return data, split, runs
 
 
+def _level(people: Sequence[splits.Person], reveal: int, data: Dataset, config: Config) -> Any:
+    """(people, cases, candidate rows) at one count of revealed likes, answered questions or seeker turns."""
+    if config.split == "conversation":
+        people = [person for person in (visible_half(p)[0] for p in people) if len(person.at(ALL)[1])]
+        return cases_at(people, ALL, data, config.sampled, config.seed)
+    if config.split == "dialogues":
+        return cases_at([p for p in people if 0 < reveal <= len(p.turns)], ALL, data, config.sampled, config.seed)
+    return cases_at(people, reveal, data, config.sampled, config.seed)
+
+
+def _spoken(worker: Worker, config: Config, data: Dataset, people: Sequence[splits.Person], reveals: Sequence[int]) -> Any:
+    """Scores by level of the splits in which systems are talked to; None where they are asked by cases."""
+    if config.split == "conversation":
+        return converse(worker, data, [p for p in people if len(p.order) > 1], reveals, config.seed)
+    if config.split == "dialogues":
+        return replay(worker, people, reveals)
+    return None
+
+
+def _judge(
+    worker: Worker, config: Config, data: Dataset, reveal: int, level: Any, spoken: Any,
+    advance: Callable[[int], None], note: Callable[[splits.Person, dict[str, Any]], None] | None = None,
+) -> Result:  # fmt: skip
+    people, cases, universes = level
+    block = max(1, min(256, BLOCK_BYTES // (4 * len(data.ids))))
+    if spoken is None:
+        return judge(
+            people, reveal, cases, universes, len(data.ids), config.seed, worker.score, block, advance, note
+        )  # fmt: skip
+    return judge(
+        people, ALL, cases, universes, len(data.ids), config.seed, lambda _: spoken[reveal], len(people), advance, note
+    )
+
+
 def _one(
     spec: Spec, config: Config, data: Dataset, split: splits.Split, levels: dict[int, Any],
     trains: Sequence[Train | None], out: Path, advance: Callable[[int], None], calls: "_Calls",
 ) -> ArmRun:  # fmt: skip
     tuning, final = trains
     result = ArmRun(spec, dict(spec.settings))
-    block = max(1, min(256, BLOCK_BYTES // (4 * len(data.ids))))
     asked = 0
     try:
         with Worker(spec.target, (Path(config.data), out), threads=1) as worker:
@@ -132,20 +163,21 @@ def _one(
                 result.settings = grid[0]
             if tuning is not None and split.tune is not None:
                 worker.train(tuning)
-                _tune(worker, grid, config, data, split.tune.people[:VALIDATION_PEOPLE], block, result)
+                _tune(worker, grid, config, data, split.tune.people[:VALIDATION_PEOPLE], result)
             assert final is not None
             worker.train(final)
             result.fit_seconds = worker.fit(result.settings)
-            for reveal, (people, cases, universes) in levels.items():
-                level = judge(
-                    people, reveal, cases, universes, len(data.ids), config.seed, worker.score, block, advance,
+            spoken = _spoken(worker, config, data, split.final.people, list(levels))
+            for reveal, asked_of in levels.items():
+                level = _judge(
+                    worker, config, data, reveal, asked_of, spoken, advance,
                     lambda person, meta, k=reveal: calls.add(spec.name, k, person, meta),
                 )  # fmt: skip
-                alone = [m["seconds"] for m in worker.score(cases[:ALONE], alone=True).meta] if worker.batched else []
-                if alone:
-                    level.seconds = np.resize(np.array(alone), len(people))
+                if worker.batched and spoken is None:
+                    alone = [m["seconds"] for m in worker.score(asked_of[1][:ALONE], alone=True).meta]
+                    level.seconds = np.resize(np.array(alone), len(level.people))
                 result.results[reveal] = level
-                asked += len(people)
+                asked += len(level.people)
     except ArmError as error:
         result.error, result.results = str(error), {}
         advance(sum(len(level[0]) for level in levels.values()) - asked)
@@ -154,19 +186,19 @@ def _one(
 
 def _tune(
     worker: Worker, grid: list[dict[str, Any]], config: Config, data: Dataset, people: Sequence[splits.Person],
-    block: int, result: ArmRun,
+    result: ArmRun,
 ) -> None:  # fmt: skip
     """Choose by mean NDCG@10 over the revealed levels above 0 (all levels if there is no other); the first of equals."""
     reveals = [r for r in sorted(config.reveal) if r > 0] or [0]
-    levels = [(r, *cases_at(people, r, data, config.sampled, config.seed)) for r in reveals]
-    levels = [level for level in levels if level[1]]
+    levels = {r: level for r in reveals if (level := _level(people, r, data, config))[0]}
     best = -np.inf
     for settings in grid:
         worker.fit(settings)
         if len(grid) == 1 and not worker.batched:  # nothing to choose, and one by one it may cost a model call each
             return
+        spoken = _spoken(worker, config, data, people, list(levels)) if levels else None
         judged = [
-            judge(p, r, c, u, len(data.ids), config.seed, worker.score, block, lambda _: None) for r, p, c, u in levels
+            _judge(worker, config, data, r, level, spoken, lambda _: None) for r, level in levels.items()
         ]
         value = float(np.mean([level.ndcg() for level in judged])) if judged else 0.0
         result.tried.append({"settings": settings, "ndcg@10": value})

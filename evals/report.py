@@ -9,6 +9,7 @@ from typing import Any
 from snowmelt.evals import charts
 from snowmelt.evals.data import Dataset
 from snowmelt.evals.harness import ArmRun
+from snowmelt.evals.simulated_user import held
 from snowmelt.evals.splits import Split
 from snowmelt.evals.statistics import Comparison, Estimate
 from snowmelt.evals.summary import MAIN, K, sentence
@@ -38,6 +39,13 @@ border-radius:8px}svg text{font-size:11.5px;fill:var(--ink)}svg .axis{fill:var(-
 .retrieval{fill:var(--retrieval)}.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .3em 0 1em}
 .case{border-left:3px solid var(--line);padding:.1rem 0 .1rem .9rem;margin:.8rem 0}code{font-size:.86em}
 """ + "".join(f".line.s{i}{{stroke:var(--c{i})}}.dot.s{i},.band.s{i},svg .name.s{i}{{fill:var(--c{i})}}" for i in range(6))
+
+
+WHAT = {"conversation": "answered questions", "dialogues": "seeker turns"}
+
+
+def split_of(result: Summary) -> str:
+    return result["config"]["split"]
 
 
 def _level(result: Summary) -> int:
@@ -94,7 +102,7 @@ def markdown(result: Summary) -> str:
         f"**{result['dataset']}**, split {result['split']}: {result['test_people']} test people, {result['warm_people']} "
         f"warm, {result['items']} items. {result['note']}".rstrip(),
         "",
-        f"NDCG@{K} [95%] by revealed likes, best at {main} first",
+        f"NDCG@{K} [95%] by {WHAT.get(split_of(result), 'revealed likes')}, best at {main} first",
         "",
         "| arm | " + " | ".join(str(level) for level in levels) + " |",
         "|---|" + "---|" * len(levels),
@@ -203,10 +211,10 @@ def _curves(result: Summary) -> str:
         if points:
             lines.append(charts.Line(_short(name), sorted(points), style))
     shrink = " Held-out likes are those not revealed, so compare arms at one place, not places of one arm."
-    note = shrink if result["config"]["split"] in ("user", "scene") else ""
+    note = shrink if split_of(result) in ("user", "scene") else ""
     return (
-        f"<h2>Quality against revealed likes</h2><p class=dimmed>Bands are 95% intervals.{note}</p>"
-        + charts.curves(lines, "revealed likes", MAIN)
+        f"<h2>Quality against {WHAT.get(split_of(result), 'revealed likes')}</h2><p class=dimmed>Bands are 95% intervals.{note}</p>"
+        + charts.curves(lines, WHAT.get(split_of(result), "revealed likes"), MAIN)
     )
 
 
@@ -274,7 +282,7 @@ def _worst(result: Summary, data: Dataset, split: Split, runs: Sequence[ArmRun],
 
     parts = []
     for i in order:
-        shown, gold = people[by_name[name].people[i]].at(reveal)
+        shown, gold = held(split.kind, people[by_name[name].people[i]], reveal)
         versus = f" · {escape(base)} {theirs[i] or 0.0:.3f}" if base else ""
         parts.append(
             f"<div class=case><b>{escape(_short(name))} {mine[i]:.3f}{versus}</b><br><span class=dimmed>revealed</span> "

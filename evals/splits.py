@@ -6,7 +6,7 @@ training data of that stage; in `item`, no item that is a candidate has one eith
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from snowmelt.evals.data import Dataset, Rows
 from snowmelt.retrieval.errors import InputError
 
-Kind = Literal["user", "item", "scene", "domain", "impressions"]
-KINDS: tuple[Kind, ...] = ("user", "item", "scene", "domain", "impressions")
-SHARE = {"impressions": 0.5}  # of the people, for test; elsewhere 0.2. Shown lists are few and need little training
+Kind = Literal["user", "item", "scene", "domain", "impressions", "conversation", "dialogues"]
+KINDS: tuple[Kind, ...] = ("user", "item", "scene", "domain", "impressions", "conversation", "dialogues")
+SHARE = {"impressions": 0.5, "dialogues": 0.5}  # of the people, for test; elsewhere 0.2. Shown lists are few and need little training
 VALIDATION = 0.1  # of the people
 
 
@@ -27,6 +27,7 @@ class Person:
 
     `gold` None: the held-out likes are those of `order` that were not revealed (so they shrink as more is revealed);
     else a fixed set. `candidates` None: the whole catalogue; else only these. `dislikes` are never revealed.
+    `turns`: what a seeker says in a real dialogue.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Person:
     dislikes: Rows
     gold: Rows | None = None
     candidates: Rows | None = None
+    turns: tuple[str, ...] = ()
 
     def at(self, reveal: int) -> tuple[Rows, Rows]:
         """(revealed, gold) after `reveal` likes; a person with fewer reveals what there is."""
@@ -115,6 +117,8 @@ def make(
     test people (the first in the seeded order). Raises InputError where the split does not apply to the data."""
     if kind == "impressions":
         return _impressions(data, seed, users)
+    if kind == "dialogues":
+        return _dialogues(data, seed, users)
     if kind == "domain":
         return _domains(data, seed, target, users)
     if order == "time" and not (kind == "user" and data.has_clock):
@@ -143,7 +147,10 @@ def make(
         return Stage(np.flatnonzero(keep), tuple(people))
 
     tune = None if kind == "scene" else stage(validation, test + validation, None)
-    note = {"scene": "no behaviour: nothing is fitted or tuned, every arm runs at its defaults"}.get(kind, "")
+    note = {
+        "scene": "no behaviour: nothing is fitted or tuned, every arm runs at its defaults",
+        "conversation": "a simulated user answers from half of their likes; the other half is held out",
+    }.get(kind, "")
     note = "training ends before the first test person arrives" if order == "time" else note
     return Split(kind, seed, least, note, tune, _some(stage(test, test, users), data, kind))
 
@@ -272,3 +279,37 @@ def _impressions(data: Dataset, seed: int, users: int | None) -> Split:
     tune = stage(validation, test + validation, None)
     note = "only the shown list is ranked"
     return Split("impressions", seed, 1, note, tune, _some(stage(test, test, users), data, "impressions"))
+
+
+def _dialogues(data: Dataset, seed: int, users: int | None) -> Split:
+    """Real dialogues: what the seeker said before the recommender first named a film that they went on to like. Gold are
+    all suggested films that they liked; films named by then are not ranked."""
+    people: dict[str, Person] = {}
+    for talk in data.dialogues:
+        answers = {i: told for i, told in talk.get("labels", {}).items() if i in data.rows}
+        liked = {i for i, told in answers.items() if told.get("liked") and told.get("suggested")}
+        turns, named = [], []
+        for message in talk.get("messages", ()):
+            if liked & set(message["items"]):
+                break
+            named += [data.rows[i] for i in message["items"] if i in data.rows]
+            if message["role"] == "seeker":
+                turns.append(str(message["text"]))
+        if turns and liked:
+            gold = np.array(sorted(data.rows[i] for i in liked), np.int32)
+            bad = np.array(sorted(data.rows[i] for i, told in answers.items() if told.get("liked") is False), np.int32)
+            name = str(talk["dialog_id"])
+            people[name] = Person(0, name, np.array(named, np.int32), bad, gold, None, tuple(turns))
+    if not people:
+        raise InputError(f"{data.name}: the dialogues split needs dialogues.jsonl with suggested films that were liked")
+    names = tuple(people)
+    test, validation = _parts([int(i) for i in order_of(names, seed, "people")], "dialogues")
+
+    def stage(scored: list[int], held: list[int], cap: int | None) -> Stage:
+        hidden = {names[i] for i in held}
+        keep = np.array([name not in hidden for name in data.users], bool)[data.user]
+        return Stage(np.flatnonzero(keep), tuple(replace(people[names[i]], number=n) for n, i in enumerate(scored[:cap])))
+
+    note = "real dialogues; revealed counts the seeker's turns"
+    tune = stage(validation, test + validation, None)
+    return Split("dialogues", seed, 1, note, tune, _some(stage(test, test, users), data, "dialogues"))

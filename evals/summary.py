@@ -14,6 +14,7 @@ from snowmelt.evals import metrics, statistics
 from snowmelt.evals.data import Dataset, record_text
 from snowmelt.evals.harness import ArmRun, Config
 from snowmelt.evals.scoring import POOL, Result
+from snowmelt.evals.simulated_user import held
 from snowmelt.evals.splits import Split
 from snowmelt.retrieval.errors import InputError
 
@@ -65,7 +66,8 @@ class Yardstick:
     def measure(self, result: Result, reveal: int, threshold: float) -> tuple[Values, dict[str, float]]:
         """(per person metrics, metrics of all lists together) of one arm at one level."""
         by_number = {person.number: person for person in self.split.final.people}
-        profiles = [by_number[n].at(reveal)[0] for n in result.people]
+        spoken = self.split.kind in ("conversation", "dialogues")  # what was said is no list of items: no profile
+        profiles = [by_number[n].order[:0] if spoken else by_number[n].at(reveal)[0] for n in result.people]
         top = result.top[:, :K]
         values = metrics.ranking_metrics(result.hits, result.relevant, K)
         values |= metrics.pool_metrics(result.hits, result.relevant, result.in_pool, K)
@@ -195,7 +197,7 @@ def write_trec(out: Path, data: Dataset, split: Split, runs: Sequence[ArmRun]) -
                 written.add(reveal)
                 with (folder / f"reveal-{reveal}.qrels").open("w", encoding="utf-8") as file:
                     for number in result.people:
-                        file.writelines(f"{number} 0 {ids[row]} 1\n" for row in by_number[number].at(reveal)[1])
+                        file.writelines(f"{number} 0 {ids[row]} 1\n" for row in held(split.kind, by_number[number], reveal)[1])
 
 
 def read(out: str | Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,40 @@ class Answer:
 Scores = Sequence[float] | Mapping[str, float] | NDArray[np.floating] | Answer
 Scorer = Callable[[Case], Scores]
 Arm = Callable[[Train], Scorer]
+
+@dataclass(frozen=True)
+class Option:
+    """One answer that is offered: choosing it is saying `text`."""
+
+    text: str
+    item_id: str | None = None
+    attribute: str | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, in the shape of `snowmelt.agent.types.Question`."""
+
+    kind: Literal["open", "attribute", "items", "versus"]
+    text: str
+    options: Sequence[Option] = ()
+
+
+@dataclass(frozen=True)
+class Said:
+    """A system's reply: what it would recommend now, and what it asks next (None: it asks no more)."""
+
+    scores: Scores
+    question: Asked | None = None
+
+
+class Talk(Protocol):
+    """One conversation."""
+
+    def say(self, text: str) -> Said:
+        """Take what the person says."""
+        ...
+
 
 # The names as typed. `module:function` here as for anybody else's arm; `ours.py` holds Snowmelt's own, by the same rules.
 _ARMS = "snowmelt.evals.arms"

@@ -99,6 +99,11 @@ class Worker:
         header, body = self._ask({"cases": list(cases), "alone": alone})
         return Block(np.frombuffer(body, np.float32).reshape(len(cases), self.items).copy(), header["meta"])
 
+    def say(self, number: int, text: str, fresh: bool) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Say `text` in conversation `number` (a `fresh` one starts): scores [items] and their meta, with `question`."""
+        header, body = self._ask({"number": number, "say": text, "fresh": fresh})
+        return np.frombuffer(body, np.float32).copy(), header["meta"]
+
     def _ask(self, message: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
@@ -178,6 +183,7 @@ def serve() -> None:
     os.dup2(2, 1)
     tried: list[str] = []
     arm = train = scorer = None
+    talks: dict[int, Any] = {}
     while True:
         try:
             message = pickle.loads(_receive(reader))
@@ -195,9 +201,13 @@ def serve() -> None:
                 train = message["train"]
             elif "fit" in message:
                 assert arm is not None and train is not None
+                talks.clear()
                 started, scorer = time.perf_counter(), None  # the old model goes before the new one is built
                 scorer = arm(replace(train, settings=message["fit"]))
                 header.update(seconds=time.perf_counter() - started, batched=hasattr(scorer, "batch"))
+            elif "say" in message:
+                assert train is not None and scorer is not None
+                header["meta"], body = _said(train, scorer, talks, message)
             else:
                 assert train is not None and scorer is not None
                 header["meta"], scores = _scores(train, scorer, message["cases"], message["alone"])
@@ -244,6 +254,32 @@ def _scores(
             "calls": [dict(call) for call in answer.calls],
         })  # fmt: skip
     return meta, scores
+
+
+def _said(
+    train: Train, scorer: Any, talks: dict[int, Any], message: Mapping[str, Any]
+) -> tuple[dict[str, Any], bytes]:
+    """One turn of a conversation; a scorer without `talk` ranks as with nothing revealed and asks nothing."""
+    number, question = message["number"], None
+    if not hasattr(scorer, "talk"):
+        meta, scores = _scores(train, scorer, [Case(number)], alone=True)
+        return {**meta[0], "question": None}, scores.tobytes()
+    if message["fresh"]:
+        talks.clear()  # one conversation at a time: none of them is met again
+        talks[number] = scorer.talk(number)
+
+    def answer(case: Case) -> Scores:
+        nonlocal question
+        said = talks[number].say(message["say"])
+        question = said.question
+        return said.scores
+
+    meta, scores = _scores(train, answer, [Case(number)], alone=True)
+    asked = None
+    if question is not None:
+        options = [{n: getattr(o, n, None) for n in ("text", "item_id", "attribute")} for o in question.options]
+        asked = {"kind": question.kind, "text": question.text, "options": options}
+    return {**meta[0], "question": asked}, scores.tobytes()
 
 
 def _row(train: Train, answer: Answer) -> NDArray[np.float32]:

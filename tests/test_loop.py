@@ -1,0 +1,141 @@
+"""The path of a message on the demo catalogue: real Chroma, real embedder; the model real or hostile."""
+
+import random
+import subprocess
+import sys
+
+import pytest
+from snowmelt.agent import Conversation, Profile, Recommender
+from snowmelt.agent.cli import main
+from snowmelt.agent.llm import Scores
+from snowmelt.agent.ranking import BOUND, bounded
+from snowmelt.agent.reasons import verified
+from snowmelt.agent.types import Constraint, Reason
+from snowmelt.retrieval.catalogue import Catalogue, build
+from snowmelt.retrieval.errors import InputError
+from snowmelt.retrieval.filters import Filter
+from snowmelt.retrieval.items import read_items
+
+
+class Hostile:
+    """Scores that no honest model gives: too few, not finite, or at random."""
+
+    name, can_score, writes_well = "hostile", True, False
+
+    def __init__(self) -> None:
+        self.random = random.Random(0)
+
+    def score(self, prefix, continuations, *, deadline=None):
+        n = len(continuations)
+        kind = self.random.randrange(4)
+        values = [[float("nan")] * n, [0.0] * (n - 1), [self.random.gauss(0, 1e6) for _ in range(n)], []][kind]
+        return Scores(values, values, 0, 0.0)
+
+
+def test_hostile_model_never_breaks_the_list(films: Catalogue) -> None:
+    recommender = Recommender(films, Hostile())
+    limits = (Constraint(attribute="runtime", op="le", value=100.0),)
+    for limit in (1, 5, 20, 400):
+        found, _ = recommender.ranked(Profile(likes=("food and family",), constraints=limits), limit)
+        ids = [r.item.id for r in found]
+        assert len(ids) == len(set(ids)) == min(limit, int(films.mask(limits).sum()))
+        assert all(r.item.attributes["runtime"] <= 100 for r in found)
+
+
+def test_no_item_moves_further_than_the_bound() -> None:
+    dice = random.Random(1)
+    for _ in range(200):
+        n = dice.randrange(1, 40)
+        base, moved = [dice.random() for _ in range(n)], [dice.random() for _ in range(n)]
+        start = sorted(range(n), key=lambda i: -base[i])
+        order = bounded(base, moved)
+        assert sorted(order) == list(range(n))
+        assert all(abs(order.index(i) - start.index(i)) <= BOUND for i in range(n))
+    assert bounded([3, 2, 1], [1, 2, 3]) == [2, 1, 0]
+
+
+def test_conversation_understands_and_answers(films: Catalogue) -> None:
+    recommender = Recommender(films, None)
+    conversation, reply = recommender.reply(Conversation(), "hello")
+    assert reply.question is not None and conversation.profile.empty
+    conversation, _ = recommender.reply(conversation, "I loved Spirited Away, but no horror")
+    conversation, _ = recommender.reply(conversation, "under two hours")
+    assert [e.text for e in conversation.profile.likes] == ["spirited away"]
+    assert {(c.attribute, c.op) for c in conversation.profile.constraints} == {("genres", "none"), ("runtime", "le")}
+    conversation = Conversation.model_validate_json(conversation.model_dump_json())
+    conversation, reply = recommender.reply(conversation, "show me")
+    assert len(reply.recommendations) == 5
+    for r in reply.recommendations:
+        assert "horror" not in r.item.attributes["genres"] and r.item.attributes["runtime"] <= 120
+        assert all(verified(reason, r.item, conversation.profile) for reason in r.reasons)
+    shown = reply.recommendations[1].item
+    conversation, reply = recommender.reply(conversation, "not the second one")
+    assert conversation.profile.disliked_ids == (shown.id,)
+    assert shown.id not in [r.item.id for r in reply.recommendations]
+
+
+def test_chinese(films: Catalogue) -> None:
+    recommender = Recommender(films, None)
+    conversation, reply = recommender.reply(Conversation(), "我喜欢千与千寻，两小时以内")
+    assert conversation.profile.liked_ids and conversation.language == "zh"
+    assert [(c.attribute, c.value) for c in conversation.profile.constraints] == [("runtime", 120.0)]
+
+
+def test_impossible_constraints_are_said(films: Catalogue) -> None:
+    limits = (Constraint(attribute="runtime", op="le", value=3.0), Constraint(attribute="year", op="ge", value=1950.0))
+    conversation = Conversation(profile=Profile(constraints=limits))
+    _, reply = Recommender(films, None).reply(conversation, "just show me")
+    assert not reply.recommendations and "runtime at most 3" in reply.text
+
+
+def test_a_reason_that_cannot_be_proved_is_not_one(films: Catalogue) -> None:
+    item, profile = films.items[0], Profile(likes=("food",))
+    assert verified(Reason(text="", span=item.title, evidence="food"), item, profile)
+    assert not verified(Reason(text="", span="won nine Oscars", evidence="food"), item, profile)
+    assert not verified(Reason(text="", span=item.title, evidence="I said so"), item, profile)
+
+
+def test_build_keeps_vectors_and_swaps(tmp_path, films: Catalogue) -> None:
+    items = films.items[:20]
+    assert build(items, tmp_path, films.embedder) == (20, 20)
+    before = Catalogue.open(tmp_path)
+    assert build(items[5:], tmp_path, films.embedder) == (0, 15)
+    assert len(before.items) == 20 and len(Catalogue.open(tmp_path).items) == 15
+    assert before.nearest(before.vectors[3:4], 1) == [[3]]
+    with pytest.raises(InputError, match="no item of this catalogue"):
+        before.mask([Filter(attribute="colour", op="eq", value="red")])
+
+
+def test_bad_rows_are_named(tmp_path) -> None:
+    path = tmp_path / "items.jsonl"
+    good = '{"id": 1, "title": "<b>猫</b>\u202e", "price": "3.5", "tags": ["a"]}\n'
+    path.write_text(good + "{oops\n" + '{"id": 2}\n' + good, encoding="utf-8")
+    items, bad = read_items(path)
+    assert [(i.id, i.title, dict(i.attributes)) for i in items] == [("1", "猫", {"price": 3.5, "tags": ("a",)})]
+    assert [b.split(":")[1][0] for b in bad] == ["2", "3", "4"]
+    with pytest.raises(InputError, match="items.jsonl:2"):
+        read_items(path, strict=True)
+
+
+@pytest.mark.parametrize("words", [["index", "missing.jsonl", "--out", "x"], ["recommend", "nowhere", "--likes", "tea"]])
+def test_bad_input_is_one_line(words: list[str], capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_importing_the_agent_is_light() -> None:
+    code = "import sys, snowmelt.agent; sys.exit(bool({'chromadb', 'openai', 'llama_cpp', 'langchain_core'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.gguf
+def test_the_real_model_scores_and_ranks(films: Catalogue) -> None:
+    recommender = Recommender.open(films.folder.parent, model="local")
+    assert recommender.llm is not None
+    known = recommender.llm.score("The capital of France is", [" Paris", " spoon"])
+    assert known.logprobs[0] > known.logprobs[1]
+    liked = films.items[0]
+    found, degraded = recommender.ranked(Profile.model_validate({"likes": [{"text": liked.title, "item_id": liked.id}]}), 5)
+    assert len(found) == 5 and not degraded
+    assert len({r.signals["llm"] for r in found}) > 1
