@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
-
 from snowmelt.agent.llm import Completion, Message, ModelError, Scores, Unsupported, validated
 from snowmelt.retrieval.errors import InputError
 

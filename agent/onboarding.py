@@ -3,7 +3,6 @@
 from collections import Counter
 
 import numpy as np
-
 from snowmelt.agent.types import Option, Profile, Question
 from snowmelt.retrieval.catalogue import Catalogue
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snowmelt.agent.llm import LLM, ModelError
 from snowmelt.agent.types import Profile
 from snowmelt.prompts import render

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
 from snowmelt.agent.llm import LLM, open_llm
 from snowmelt.agent.onboarding import next_question
 from snowmelt.agent.ranking import bounded, likelihood, retrieve, standardise
@@ -21,7 +20,9 @@ _SHOW = re.compile(r"just show|recommend|show me|surprise me|直接推荐|推荐
 _ABOUT_ME = re.compile(r"know about me|了解我|知道我", re.IGNORECASE)
 _OVER = re.compile(r"start over|重新开始", re.IGNORECASE)
 # said to be polite or to pass: nothing about taste is in it
-_SKIP = re.compile(r"(skip|hi|hello|hey|你好|您好|any(thing)?|i?\s*don'?t know|no idea|随便|不知道|跳过)[.!。]?", re.IGNORECASE)
+_SKIP = re.compile(
+    r"(skip|hi|hello|hey|你好|您好|any(thing)?|i?\s*don'?t know|no idea|随便|不知道|跳过)[.!。]?", re.IGNORECASE
+)
 _ORDINAL = {
     "first": 0,
     "second": 1,
@@ -48,9 +49,9 @@ class Recommender:
         self._vocabulary = Vocabulary.of(self.catalogue)
 
     @classmethod
-    def open(cls, directory: Path | str, model: str | LLM | None = None, base_url: str | None = None) -> "Recommender":
+    def open(cls, directory: Path | str, model: str | LLM | None = None) -> "Recommender":
         """`model`: None, "local", "gguf:/path", or an LLM. Raises InputError with one line."""
-        llm = open_llm(model, base_url=base_url) if isinstance(model, str) else model
+        llm = open_llm(model) if isinstance(model, str) else model
         return cls(Catalogue.open(directory), llm)
 
     def recommend(self, profile: Profile, limit: int = 5) -> list[Recommendation]:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-
 from snowmelt.retrieval.filters import Filter
 from snowmelt.retrieval.items import Item
 

@@ -30,8 +30,8 @@ def evaluate(
     from snowmelt.evals.systems import NO_LLM
 
     config = Config(
-        str(data), split, tuple(arms if arms is not None else NO_LLM), tuple(reveal), users, model, seed, sampled, order,
-        target, jobs,
+        str(data), split, tuple(arms if arms is not None else NO_LLM), tuple(reveal), users, model, seed, sampled,
+        order, target, jobs,
     )  # fmt: skip
     home = Path(cache) if cache is not None else Path.home() / ".cache" / "snowmelt" / "evals"
     with tempfile.TemporaryDirectory(prefix="snowmelt-eval-") as temporary:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from snowmelt.retrieval.errors import InputError
 
-USAGE = """snowmelt eval DATA [--split user|item|scene|domain|impressions|conversation|dialogues] [--arms A,B] [--reveal 0,1,3,5,10] ...
+USAGE = """snowmelt eval DATA [--split user|item|scene|domain|impressions|conversation|dialogues] [--arms A,B]
+                     [--reveal 0,1,3,5,10] [--out RUN] ...
        snowmelt eval compare RUN_A RUN_B [--arms ARM_OF_A,ARM_OF_B]
        snowmelt eval convert SOURCE OUT"""
 
@@ -19,7 +20,9 @@ def _parser() -> argparse.ArgumentParser:
     from snowmelt.evals.splits import KINDS
 
     parser = argparse.ArgumentParser("snowmelt eval", usage=USAGE, description="Evaluate recommenders offline.")
-    parser.add_argument("data", help="a folder: our format, or MovieLens, Amazon Reviews, MIND, HetRec, ReDial as published")
+    parser.add_argument(
+        "data", help="a folder: our format, or MovieLens, Amazon Reviews, MIND, HetRec, ReDial as published"
+    )
     parser.add_argument("--split", default="user", choices=KINDS)
     parser.add_argument("--arms", help="names, name(setting=value), module:function or path.py:function, by commas")
     parser.add_argument("--reveal", default="0,1,3,5,10", help="numbers of revealed likes (default %(default)s)")

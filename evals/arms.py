@@ -6,7 +6,7 @@ where there is no behaviour, and says so (`degraded`).
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,8 @@ from snowmelt.evals.systems import Answer, Arm, Case, Said, Scorer, Train
 from snowmelt.retrieval import prior
 from snowmelt.retrieval.errors import InputError
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
 Floats = NDArray[np.float32]
+Sparse = prior.Sparse
 
 
 def _grid(*settings: dict[str, Any]) -> Callable[[Arm], Arm]:
@@ -29,7 +27,7 @@ def _grid(*settings: dict[str, Any]) -> Callable[[Arm], Arm]:
     return attach
 
 
-def liked_matrix(train: Train, cases: Sequence[Case]) -> "csr_matrix":
+def liked_matrix(train: Train, cases: Sequence[Case]) -> Sparse:
     """csr float32 [cases, items] of revealed likes."""
     from scipy.sparse import csr_matrix
 
@@ -45,7 +43,7 @@ class _Folding:
     """
 
     def __init__(
-        self, train: Train, score: Callable[["csr_matrix"], NDArray[np.floating]],
+        self, train: Train, score: Callable[[Sparse], NDArray[np.floating]],
         search: Callable[[str], NDArray[np.floating]] | None = None,
     ) -> None:  # fmt: skip
         self.train, self.score = train, score
@@ -99,7 +97,7 @@ class _Same:
 
 
 def popularity(train: Train) -> Scorer:
-    """How many warm people did anything with an item (`of=rows`, the classic) or liked it (`of=likes`, often better)."""
+    """Warm people who did anything with an item (`of=rows`, the classic) or liked it (`of=likes`, often better)."""
     if train.settings.get("of", "rows") == "likes":
         return _Same(prior.popularity(train.likes))
     return _Same(np.bincount(train.item, minlength=len(train.ids)).astype(np.float32))
@@ -116,14 +114,16 @@ def recent(train: Train) -> Scorer:
 
 
 def texts_of(train: Train) -> tuple[str, ...]:
-    """What a text arm reads of each item: title, categories and description (`text=plain`), or everything (`text=all`)."""
+    """What a text arm reads of each item: title, categories, description (`text=plain`), or everything (`text=all`)."""
     if train.settings.get("text", "plain") == "all":
         return train.texts
     plain = ("title", "categories", "description")
     return tuple(record_text({name: record.get(name) for name in plain}) for record in train.records)
 
 
-FREQUENT = 0.02  # share of the documents from which a term's weights are kept dense: long posting lists are slow as sparse
+FREQUENT = (
+    0.02  # share of the documents from which a term's weights are kept dense: long posting lists are slow as sparse
+)
 
 
 @_grid(*({"k1": k1, "b": b} for k1, b in ((1.2, 0.75), (0.6, 0.4), (2.0, 0.9))))
@@ -154,7 +154,7 @@ def bm25(train: Train) -> Scorer:
     dense_counts, dense_weights = counts[:, often], weights[:, often].toarray()
     sparse_counts, sparse_weights = counts[:, seldom].tocsr(), weights[:, seldom].T.tocsr()
 
-    def score(liked: "csr_matrix") -> Floats:
+    def score(liked: Sparse) -> Floats:
         frequent = (liked @ dense_counts).toarray() @ dense_weights.T
         return frequent + (liked @ sparse_counts @ sparse_weights).toarray()
 
@@ -185,7 +185,7 @@ def item_vectors(train: Train) -> Floats:
     return vectors
 
 
-def _nearest(vectors: Floats, liked: "csr_matrix", how: str) -> Floats:
+def _nearest(vectors: Floats, liked: Sparse, how: str) -> Floats:
     if how == "mean":
         return np.asarray(liked @ vectors) @ vectors.T
     scores = np.zeros((liked.shape[0], len(vectors)), np.float32)
@@ -215,7 +215,7 @@ def item_knn(train: Train) -> Scorer:
         train.likes, int(train.settings.get("neighbours", 100)), float(train.settings.get("shrink", 20))
     )
     back = similar.T.tocsr()
-    return _Folding(train, lambda liked: np.asarray((liked @ back).todense()))
+    return _Folding(train, lambda liked: (liked @ back).toarray())
 
 
 @_grid(*({"regularisation": r} for r in (30, 100, 300, 1000, 3000)))
@@ -224,7 +224,7 @@ def ease(train: Train) -> Scorer:
     kept = prior.ease_items(train.likes)
     weights = prior.ease(train.likes[:, kept], float(train.settings.get("regularisation", 100)))
 
-    def score(liked: "csr_matrix") -> Floats:
+    def score(liked: Sparse) -> Floats:
         scores = np.zeros(liked.shape, np.float32)
         scores[:, kept] = liked[:, kept] @ weights
         return scores
@@ -249,7 +249,7 @@ def als(train: Train) -> Scorer:
 
 @_grid(*({"factors": f, "regularisation": r} for f in (20, 50, 100) for r in (0.3, 1, 10)))
 def svd(train: Train) -> Scorer:
-    """Surprise's biased SVD on the warm ratings; a new person is a ridge regression on their likes at the top rating."""
+    """Surprise's biased SVD on warm ratings; a new person is a ridge regression on their likes at the top rating."""
     if train.scale not in ("stars", "ten"):
         raise InputError("svd predicts ratings; this data set has none")
     import surprise
@@ -278,7 +278,7 @@ def svd(train: Train) -> Scorer:
 
 @_grid(*({"factors": f, "epochs": e} for f in (16, 48) for e in (10, 30)))
 def lightfm(train: Train) -> Scorer:
-    """LightFM (Kula 2015, WARP) over item identity and categories; a new person is a ridge regression on their likes."""
+    """LightFM (Kula 2015, WARP) over identity and categories; a new person is a ridge regression on their likes."""
     from lightfm import LightFM
     from scipy.sparse import csr_matrix, hstack, identity
 
@@ -290,7 +290,7 @@ def lightfm(train: Train) -> Scorer:
     ]
     rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
     tags = csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=(len(train.ids), max(1, len(names))))
-    features = hstack([identity(len(train.ids), dtype=np.float32), tags], format="csr").astype(np.float32)
+    features = hstack([identity(len(train.ids)), tags], format="csr").astype(np.float32)
     if not train.likes.nnz:
         raise InputError("lightfm needs behaviour; this split has none")
     model = LightFM(int(train.settings.get("factors", 16)), loss="warp", random_state=train.seed)
@@ -298,7 +298,7 @@ def lightfm(train: Train) -> Scorer:
     bias, factors = (np.asarray(a, np.float32) for a in model.get_item_representations(features))
     target = np.full(len(train.ids), float(np.abs(bias).max()) + 1.0, np.float32) - bias
 
-    def score(liked: "csr_matrix") -> Floats:
+    def score(liked: Sparse) -> Floats:
         scores = prior.ridge_fold_in(factors, liked, target, 1.0) @ factors.T + bias
         scores[np.diff(liked.indptr) == 0] = 0.0
         return scores
@@ -315,7 +315,7 @@ def star(train: Train) -> Scorer:
     vectors, together = item_vectors(train), prior.cooccurrence(train.likes)
     share = float(train.settings.get("semantic", 0.5))
 
-    def score(liked: "csr_matrix") -> Floats:
-        return share * _nearest(vectors, liked, "mean") + (1 - share) * np.asarray((liked @ together).todense())
+    def score(liked: Sparse) -> NDArray[np.floating]:
+        return share * _nearest(vectors, liked, "mean") + (1 - share) * (liked @ together).toarray()
 
     return _Folding(train, score)

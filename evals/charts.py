@@ -89,7 +89,9 @@ def curves(lines: Sequence[Line], x_title: str, y_title: str) -> str:
     for line, end, at in zip(lines, ends, spread(ends, 13), strict=True):
         last = place[line.points[-1][0]]
         parts.append(f'<line class="lead" x1="{last + 4:.1f}" y1="{end:.1f}" x2="{WIDTH - RIGHT + 10}" y2="{at:.1f}"/>')
-        parts.append(f'<text class="name {line.style}" x="{WIDTH - RIGHT + 14}" y="{at + 4:.1f}">{escape(line.name)}</text>')
+        parts.append(
+            f'<text class="name {line.style}" x="{WIDTH - RIGHT + 14}" y="{at + 4:.1f}">{escape(line.name)}</text>'
+        )
     return _frame("".join(parts), f"{y_title} against {x_title}")
 
 
@@ -153,9 +155,7 @@ def losses(rows: Sequence[tuple[str, float, float, float]]) -> str:
             width = x(start + share) - x(start)
             parts.append(f'<rect class="{kind}" x="{x(start):.1f}" y="{at}" width="{max(width, 0):.1f}" height="17"/>')
             if width > 34:
-                middle = x(start) + width / 2
-                parts.append(
-                    f'<text class="inside {kind}" x="{middle:.1f}" y="{at + 13}" text-anchor="middle">{share:.0%}</text>'
-                )
+                place = f'x="{x(start) + width / 2:.1f}" y="{at + 13}" text-anchor="middle"'
+                parts.append(f'<text class="inside {kind}" {place}>{share:.0%}</text>')
             start += share
     return _frame("".join(parts), "where held-out likes were lost", height)

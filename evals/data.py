@@ -130,7 +130,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return result
 
 
-def _open(path: Path) -> Iterable[str] | Any:
+def _open(path: Path) -> Any:
     try:
         return path.open(encoding="utf-8-sig", errors="strict", newline="")
     except FileNotFoundError:
@@ -155,7 +155,7 @@ class Builder:
         if not self.records:
             raise InputError(f"{source} has no items")
         self.users: dict[str, int] = {}
-        self.columns = (array("i"), array("i"), array("f"), array("d"))
+        self.columns: tuple[Any, ...] = (array("i"), array("i"), array("f"), array("d"))
 
     def add(self, user: str, item: str, rating: float, time: float, where: str) -> None:
         row = self.rows.get(item)
@@ -233,10 +233,8 @@ def load(folder: str | Path) -> Dataset:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give a folder of items.jsonl and interactions.csv")
-    layouts: tuple[tuple[tuple[str, ...], Callable[[Path], Dataset]], ...] = (
-        (("items.jsonl", "interactions.csv"), _ours),
-        *LAYOUTS,
-    )
+    ours: tuple[tuple[str, ...], Callable[[Path], Dataset]] = (("items.jsonl", "interactions.csv"), _ours)
+    layouts = (ours, *LAYOUTS)
     for patterns, loader in layouts:
         if all(next(folder.glob(pattern), None) for pattern in patterns):
             try:

@@ -124,7 +124,9 @@ def _level(people: Sequence[splits.Person], reveal: int, data: Dataset, config: 
     return cases_at(people, reveal, data, config.sampled, config.seed)
 
 
-def _spoken(worker: Worker, config: Config, data: Dataset, people: Sequence[splits.Person], reveals: Sequence[int]) -> Any:
+def _spoken(
+    worker: Worker, config: Config, data: Dataset, people: Sequence[splits.Person], reveals: Sequence[int]
+) -> Any:
     """Scores by level of the splits in which systems are talked to; None where they are asked by cases."""
     if config.split == "conversation":
         return converse(worker, data, [p for p in people if len(p.order) > 1], reveals, config.seed)
@@ -188,7 +190,7 @@ def _tune(
     worker: Worker, grid: list[dict[str, Any]], config: Config, data: Dataset, people: Sequence[splits.Person],
     result: ArmRun,
 ) -> None:  # fmt: skip
-    """Choose by mean NDCG@10 over the revealed levels above 0 (all levels if there is no other); the first of equals."""
+    """Choose by mean NDCG@10 over the revealed levels above 0 (all, if there is no other); the first of equals."""
     reveals = [r for r in sorted(config.reveal) if r > 0] or [0]
     levels = {r: level for r in reveals if (level := _level(people, r, data, config))[0]}
     best = -np.inf
@@ -197,9 +199,7 @@ def _tune(
         if len(grid) == 1 and not worker.batched:  # nothing to choose, and one by one it may cost a model call each
             return
         spoken = _spoken(worker, config, data, people, list(levels)) if levels else None
-        judged = [
-            _judge(worker, config, data, r, level, spoken, lambda _: None) for r, level in levels.items()
-        ]
+        judged = [_judge(worker, config, data, r, level, spoken, lambda _: None) for r, level in levels.items()]
         value = float(np.mean([level.ndcg() for level in judged])) if judged else 0.0
         result.tried.append({"settings": settings, "ndcg@10": value})
         if value > best:

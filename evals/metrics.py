@@ -1,20 +1,18 @@
 """Metrics, ours: small, vectorised over people, and NaN where undefined (never a silent zero).
 
 A ranking is given as `hits`, bool [people, depth]: is the item at this rank a held-out like? `relevant`, int [people],
-counts the held-out likes. The rank metrics follow trec_eval (tests compare with `ir-measures` to 1e-9): NDCG with binary
-gain and log2(rank + 1), AP divided by *all* relevant items, precision divided by k even where a list is shorter.
+counts the held-out likes. The rank metrics follow trec_eval (tests compare with `ir-measures` to 1e-9): NDCG with
+binary gain and log2(rank + 1), AP divided by *all* relevant items, precision divided by k even where a list is shorter.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
 Floats = NDArray[np.float64]
+Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
 
 
 def ranking_metrics(hits: NDArray[np.bool_], relevant: NDArray[np.int64], k: int) -> dict[str, Floats]:
@@ -102,8 +100,8 @@ def popularity_metrics(
 ) -> dict[str, Floats]:
     """How popular a list is, each [people]; NaN throughout where there is no behaviour at all.
 
-    `popularity_rank`: mean rank of its items in the popularity order (1 is the most popular; ties share their mean rank).
-    `log_popularity_difference`: mean ln(1 + likes) of the list minus that of what the person revealed; NaN with nothing.
+    `popularity_rank`: mean rank of its items by popularity (1 is the most popular; ties share their mean rank).
+    `log_popularity_difference`: mean ln(1 + likes) of the list minus that of what was revealed; NaN with nothing.
     `novelty`: mean self-information -log2 p(item), with p = (likes + 1) / (people + 2) so that an item nobody
     knows has a finite novelty (Vargas and Castells 2011, smoothed). `counts` int [items]: likes of the warm `people`.
     """
@@ -122,8 +120,8 @@ def popularity_metrics(
     }
 
 
-def intra_list_diversity(top: NDArray[np.integer], vectors: "csr_matrix") -> Floats:
-    """1 - mean cosine over the pairs of each list, [people]; NaN below two items. `vectors` csr [items, dim], L2 = 1.
+def intra_list_diversity(top: NDArray[np.integer], vectors: Sparse) -> Floats:
+    """1 - mean cosine over the pairs of each list, [people]; NaN below two items. `vectors` csr [items, dim], length 1.
 
     Uses |sum x|^2 = n + 2 * (sum of pairwise cosines), so no pair is ever formed. An item with an empty vector is
     like nothing: it counts as orthogonal to the rest.
@@ -139,14 +137,14 @@ def intra_list_diversity(top: NDArray[np.integer], vectors: "csr_matrix") -> Flo
         return np.where(n > 1, 1.0 - (total - self_products) / (n * (n - 1)), np.nan)
 
 
-def _squares(matrix: "csr_matrix") -> Floats:
+def _squares(matrix: Sparse) -> Floats:
     return np.asarray(matrix.multiply(matrix).sum(axis=1), float).ravel()
 
 
 def calibration(
-    top: NDArray[np.integer], profiles: Sequence[NDArray[np.integer]], genres: "csr_matrix", alpha: float = 0.01
+    top: NDArray[np.integer], profiles: Sequence[NDArray[np.integer]], genres: Sparse, alpha: float = 0.01
 ) -> Floats:
-    """Kullback-Leibler divergence KL(p | q~) in nats of a list's categories q from the revealed profile's p (0: same mix).
+    """KL(p | q~) in nats of a list's categories q from the revealed profile's p (0: the same mix), [people].
 
     Steck, *Calibrated Recommendations*, RecSys 2018: q~ = (1 - alpha) q + alpha p. `genres` csr [items, categories],
     each row sums to 1 (an item's weight is shared by its categories) or to 0. NaN where either side has no category.
@@ -175,6 +173,3 @@ def pool_metrics(
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = np.where(relevant > 0, in_pool / relevant, np.nan)
     return {"pool_recall": recall, f"ndcg@{k}_in_pool": ranking_metrics(hits, in_pool, k)[f"ndcg@{k}"]}
-
-
-HIGHER_IS_BETTER: Mapping[str, bool] = {"popularity_rank": False, "calibration": False, "gini": False, "degraded": False}

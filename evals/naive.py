@@ -7,7 +7,6 @@ against it (a broken reply falls back to the retrieval order, and is counted as 
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel
 from snowmelt.evals.arms import item_vectors, texts_of
 from snowmelt.evals.systems import Answer, Case, Scorer, Train
+from snowmelt.prompts import render
 from snowmelt.retrieval import prior
 from snowmelt.retrieval.errors import InputError
 
@@ -63,7 +63,6 @@ def naive_llm(train: Train) -> Scorer:
         raise InputError("naive-llm needs --model (local, gguf:/path/to/model.gguf or openai:NAME)")
     llm = open_llm(train.model)
     vectors, texts, popular = item_vectors(train), texts_of(train), prior.popularity(train.likes)
-    template = (files("snowmelt.prompts") / f"{PROMPT}.md").read_text(encoding="utf-8")
 
     def retrieve(case: Case) -> list[int]:
         rows = np.array([train.rows[i] for i in case.candidates] if case.candidates else range(len(train.ids)))
@@ -78,8 +77,7 @@ def naive_llm(train: Train) -> Scorer:
         pool = retrieve(case)
         likes = "\n".join(f"- {texts[train.rows[i]][:LINE]}" for i in case.liked[:LIKES]) or "- (nothing known yet)"
         listed = "\n".join(f"{n}. {texts[row][:LINE]}" for n, row in enumerate(pool, 1))
-        content = template.replace("{likes}", likes).replace("{candidates}", listed)
-        messages = [Message("user", content)]
+        messages = [Message("user", render(PROMPT, likes=likes, candidates=listed))]
         reply: Mapping[str, Any] = {"text": "", "tokens_in": 0, "tokens_out": 0, "seconds": None}
         order, why, cached = [], "", False
         try:

@@ -17,7 +17,27 @@ import numpy as np
 from snowmelt.evals.data import Builder, Dataset, Impression, number, read_jsonl
 from snowmelt.retrieval.errors import InputError
 
-_GENRES_100K = ["unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"]
+_GENRES_100K = [
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+]
 
 
 def _table(path: Path, separator: str, fields: int, encoding: str = "utf-8") -> Iterator[tuple[str, list[str]]]:
@@ -36,7 +56,9 @@ def film(identifier: str, raw: str, genres: list[str]) -> dict[str, Any]:
     """A MovieLens row as an item: "Matrix, The (1999)" becomes "The Matrix", year 1999."""
     match = re.match(r"^(.*?)\s*\((\d{4})\)\s*$", raw.strip())
     title, year = (match[1], int(match[2])) if match else (raw.strip(), None)
-    title = re.sub(r"^(.*), (The|A|An|Les?|La|Il|Das|Der|Die|El|L')(\s\(.*\))?$", r"\2 \1\3", title).replace("L' ", "L'")
+    title = re.sub(r"^(.*), (The|A|An|Les?|La|Il|Das|Der|Die|El|L')(\s\(.*\))?$", r"\2 \1\3", title).replace(
+        "L' ", "L'"
+    )
     item: dict[str, Any] = {"id": identifier, "title": title, "description": "", "categories": genres}
     return item if year is None else {**item, "year": year}
 
@@ -147,7 +169,7 @@ def mind(folder: Path) -> Dataset:
     """`news.tsv` and `behaviors.tsv`, in the folder itself or in its parts (`MINDsmall_train`, `MINDsmall_dev`, ...).
 
     One impression a line. Its person is the impression, not the MIND user: a history is cut at the moment of the
-    impression, and one person's later history would tell an earlier answer. The test part of MIND has no clicks: skipped.
+    impression, and one person's later history would tell an earlier answer. MIND's test part has no clicks: skipped.
     """
     items: dict[str, dict[str, Any]] = {}
     parts = sorted({p.parent for p in (*folder.glob("news.tsv"), *folder.glob("*/news.tsv"))})
@@ -166,7 +188,9 @@ def mind(folder: Path) -> Dataset:
             for position, item in enumerate((*history.split(), *clicked)):
                 build.add(person, item, 1.0, position, where)
             lists = (history.split(), [item for item, _, _ in pairs], clicked)
-            impressions.append(Impression(person, *(np.array([build.row(i, where) for i in x], np.int32) for x in lists)))
+            impressions.append(
+                Impression(person, *(np.array([build.row(i, where) for i in x], np.int32) for x in lists))
+            )
     return build.build(impressions)
 
 
@@ -207,7 +231,7 @@ def redial(folder: Path) -> Dataset:
             labels: dict[str, dict[str, Any]] = {}
             person = str(talk.get("conversationId", line_number))
             answers = talk.get("initiatorQuestions")
-            for item, said in (answers.items() if isinstance(answers, dict) else ()):
+            for item, said in answers.items() if isinstance(answers, dict) else ():
                 if item in build.rows:
                     liked = said.get("liked")
                     labels[item] = {**said, "liked": bool(liked) if liked in (0, 1) else None}

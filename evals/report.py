@@ -18,27 +18,31 @@ Summary = dict[str, Any]
 COLUMNS = ("recall@10", "hit@10", "mrr@10", "map@10", "auc", "accuracy", "pool_recall", "coverage@10", "gini@10",
            "novelty", "diversity@10", "calibration@10")  # fmt: skip
 STYLE = """
-:root{--bg:#fbfcfd;--ink:#1d2733;--dim:#66717e;--line:#dfe5ea;--band:#fff;--win:#13806f;--loss:#c2503a;--found:#13806f;
---ranking:#e0a43c;--retrieval:#c9d1d8;--c0:#0b6fb8;--c1:#c2503a;--c2:#13806f;--c3:#8a4fb5;--c4:#b07708;--c5:#4a5a6a}
-@media(prefers-color-scheme:dark){:root{--bg:#12171d;--ink:#e4eaf0;--dim:#97a3af;--line:#2a333c;--band:#171e25;
---win:#3fbfa8;--loss:#ec7f68;--found:#2a9c88;--ranking:#c98f2d;--retrieval:#44505b;--c0:#5db1f0;--c1:#ec7f68;--c2:#3fbfa8;
---c3:#c08fe6;--c4:#e0a43c;--c5:#aab7c4}}
-*{box-sizing:border-box}body{margin:0 auto;max-width:1080px;padding:2rem 1.2rem 4rem;background:var(--bg);color:var(--ink);
-font:15px/1.55 system-ui,"Noto Sans","Noto Sans CJK SC",sans-serif}h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;
-margin:2.4rem 0 .5rem}p{max-width:74ch}.lead{font-size:1.05rem}.dimmed,caption{color:var(--dim)}.scroll{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.86rem}caption{text-align:left;
-padding:.3rem 0}th,td{padding:.32rem .55rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+:root{--bg:#fbfcfd;--ink:#1d2733;--dim:#66717e;--line:#dfe5ea;--band:#fff;--win:#13806f;--loss:#c2503a;--found:#13806f;--ranking:#e0a43c;--retrieval:#c9d1d8;--c0:#0b6fb8;--c1:#c2503a;--c2:#13806f;--c3:#8a4fb5;--c4:#b07708;--c5:#4a5a6a}
+@media(prefers-color-scheme:dark){:root{--bg:#12171d;--ink:#e4eaf0;--dim:#97a3af;--line:#2a333c;--band:#171e25;--win:#3fbfa8;--loss:#ec7f68;--found:#2a9c88;--ranking:#c98f2d;--retrieval:#44505b;--c0:#5db1f0;--c1:#ec7f68;--c2:#3fbfa8;--c3:#c08fe6;--c4:#e0a43c;--c5:#aab7c4}
+}*{box-sizing:border-box}
+body{margin:0 auto;max-width:1080px;padding:2rem 1.2rem 4rem;background:var(--bg);color:var(--ink);font:15px/1.55 system-ui,"Noto Sans","Noto Sans CJK SC",sans-serif}
+h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2.4rem 0 .5rem}p{max-width:74ch}.lead{font-size:1.05rem}
+.dimmed,caption{color:var(--dim)}.scroll{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.86rem}
+caption{text-align:left;padding:.3rem 0}
+th,td{padding:.32rem .55rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}thead th{border-bottom:2px solid var(--line);font-weight:600}
-tr.best td{background:var(--band);font-weight:650}td small{color:var(--dim)}.bad{color:var(--loss)}details{margin:.6rem 0}
-summary{cursor:pointer}svg{width:100%;height:auto;display:block;background:var(--band);border:1px solid var(--line);
-border-radius:8px}svg text{font-size:11.5px;fill:var(--ink)}svg .axis{fill:var(--dim)}svg .inside{fill:#fff}svg .inside.retrieval{fill:var(--ink)}
-.grid{stroke:var(--line)}.zero{stroke:var(--dim)}svg line.lead{stroke:var(--line)}.line{fill:none;stroke-width:2}
-.band{opacity:.13;stroke:none}svg .name.dim{fill:var(--dim)}.line.dim{stroke:var(--line);stroke-width:1.4}
-.dot.dim{fill:var(--retrieval)}.person{opacity:.55}.win{fill:var(--win)}.loss{fill:var(--loss)}.tie{fill:var(--dim)}
+tr.best td{background:var(--band);font-weight:650}td small{color:var(--dim)}.bad{color:var(--loss)}
+details{margin:.6rem 0}summary{cursor:pointer}
+svg{width:100%;height:auto;display:block;background:var(--band);border:1px solid var(--line);border-radius:8px}
+svg text{font-size:11.5px;fill:var(--ink)}svg .axis{fill:var(--dim)}svg .inside{fill:#fff}
+svg .inside.retrieval{fill:var(--ink)}.grid{stroke:var(--line)}.zero{stroke:var(--dim)}
+svg line.lead{stroke:var(--line)}.line{fill:none;stroke-width:2}.band{opacity:.13;stroke:none}
+svg .name.dim{fill:var(--dim)}.line.dim{stroke:var(--line);stroke-width:1.4}.dot.dim{fill:var(--retrieval)}
+.person{opacity:.55}.win{fill:var(--win)}.loss{fill:var(--loss)}.tie{fill:var(--dim)}
 .mean{stroke:var(--ink);stroke-width:2.5}.found{fill:var(--found)}.ranking{fill:var(--ranking)}
-.retrieval{fill:var(--retrieval)}.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .3em 0 1em}
+.retrieval{fill:var(--retrieval)}
+.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .3em 0 1em}
 .case{border-left:3px solid var(--line);padding:.1rem 0 .1rem .9rem;margin:.8rem 0}code{font-size:.86em}
-""" + "".join(f".line.s{i}{{stroke:var(--c{i})}}.dot.s{i},.band.s{i},svg .name.s{i}{{fill:var(--c{i})}}" for i in range(6))
+""" + "".join(
+    f".line.s{i}{{stroke:var(--c{i})}}.dot.s{i},.band.s{i},svg .name.s{i}{{fill:var(--c{i})}}" for i in range(6)
+)
 
 
 WHAT = {"conversation": "answered questions", "dialogues": "seeker turns"}
@@ -73,7 +77,9 @@ def _interval(row: Summary, metric: str = MAIN) -> str:
     told = row["metrics"].get(metric)
     if not told or told["mean"] is None:
         return "–"
-    return f"{told['mean']:.3f}" if told["low"] is None else f"{told['mean']:.3f} [{told['low']:.3f}, {told['high']:.3f}]"
+    return (
+        f"{told['mean']:.3f}" if told["low"] is None else f"{told['mean']:.3f} [{told['low']:.3f}, {told['high']:.3f}]"
+    )
 
 
 def _p(value: float | None) -> str:
@@ -88,9 +94,13 @@ def verdict(result: Summary, reveal: int) -> str:
         return "Nothing was compared."
     best = told["best_baseline"]
     name = rows[0]["name"] if rows[0]["name"] != best else rows[1]["name"]
-    plain = {k: float("nan") if v is None else v for k, v in told["arms"][name].items() if k != "difference"}
-    d = {k: float("nan") if v is None else v for k, v in told["arms"][name]["difference"].items()}
-    comparison = Comparison(Estimate(**d), plain["p_holm"], plain["effect"], plain["wins"], plain["ties"], plain["losses"])
+    row = told["arms"][name]
+    mean, low, high, p, effect = (
+        float("nan") if v is None else float(v)
+        for v in (*(row["difference"][k] for k in ("mean", "low", "high")), row["p_holm"], row["effect"])
+    )
+    difference = Estimate(mean, low, high, row["difference"]["n"])
+    comparison = Comparison(difference, p, effect, row["wins"], row["ties"], row["losses"])
     return sentence(_short(name), f"{best} (best baseline)", comparison, reveal) + " p is Holm-corrected."
 
 
@@ -99,8 +109,8 @@ def markdown(result: Summary) -> str:
     levels = sorted({row["reveal"] for row in result["arms"]})
     main = _level(result)
     lines = [
-        f"**{result['dataset']}**, split {result['split']}: {result['test_people']} test people, {result['warm_people']} "
-        f"warm, {result['items']} items. {result['note']}".rstrip(),
+        f"**{result['dataset']}**, split {result['split']}: {result['test_people']} test people, "
+        f"{result['warm_people']} warm, {result['items']} items. {result['note']}".rstrip(),
         "",
         f"NDCG@{K} [95%] by {WHAT.get(split_of(result), 'revealed likes')}, best at {main} first",
         "",
@@ -113,7 +123,8 @@ def markdown(result: Summary) -> str:
         values = [_interval(cells[name, level]) if (name, level) in cells else "–" for level in levels]
         lines.append(f"| {_short(name)} | " + " | ".join(values) + " |")
     lines += ["", f"At {main} revealed (p against the best baseline, Holm-corrected; n people)", "",
-              "| arm | n | p | pool recall | degraded | failures | tokens in / out | p50 / p95 ms |", "|---" * 8 + "|"]  # fmt: skip
+              "| arm | n | p | pool recall | degraded | failures | tokens in / out | p50 / p95 ms |",
+              "|---" * 8 + "|"]  # fmt: skip
     for row in _ordered(result, main):
         n = row["metrics"].get(MAIN, {}).get("n", 0)
         lines.append(
@@ -142,18 +153,20 @@ def _page(result: Summary, data: Dataset, split: Split, runs: Sequence[ArmRun]) 
     main = _level(result)
     title = f"{result['dataset']} · {result['split']}"
     about = (
-        f"{result['test_people']} test people, {result['warm_people']} warm people, {result['items']} items, ratings are "
-        f"{result['scale']}, at least {result['least_likes']} likes a test person. {result['note']}"
+        f"{result['test_people']} test people, {result['warm_people']} warm people, {result['items']} items, "
+        f"ratings are {result['scale']}, at least {result['least_likes']} likes a test person. {result['note']}"
     )
     sections = [
-        f"<h1>{escape(title)}</h1><p class='dimmed'>{escape(about)}</p><p class='lead'>{escape(verdict(result, main))}</p>",
+        f"<h1>{escape(title)}</h1><p class='dimmed'>{escape(about)}</p>",
+        f"<p class='lead'>{escape(verdict(result, main))}</p>",
         f"<h2>With {main} revealed</h2>{_table(result, main)}{_others(result, main)}",
         _curves(result), _pairs(result, main), _costs(result, main), _lost(result, main),
         _worst(result, data, split, runs, main), _provenance(result),
     ]  # fmt: skip
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(title)}</title>"
-        f"<meta name='viewport' content='width=device-width,initial-scale=1'><style>{STYLE}</style>{''.join(sections)}</html>"
+        f"<meta name='viewport' content='width=device-width,initial-scale=1'><style>{STYLE}</style>"
+        f"{''.join(sections)}</html>"
     )
 
 
@@ -168,15 +181,21 @@ def _table(result: Summary, reveal: int) -> str:
         span = "" if told["low"] is None else f" <small>{told['low']:.3f}–{told['high']:.3f}</small>"
         bad = " class=bad" if row["failures"] else ""
         rows.append(
-            f"<tr{' class=best' if i == 0 else ''}><td>{escape(_short(row['name']))}</td><td>{_plain(row, MAIN)}{span}</td>"
+            f"<tr{' class=best' if i == 0 else ''}><td>{escape(_short(row['name']))}</td>"
+            f"<td>{_plain(row, MAIN)}{span}</td>"
             f"<td>{told['n']}</td><td>{_p(row['p_vs_best_baseline']) or 'best baseline'}</td>"
             f"<td>{_plain(row, 'recall@10')}</td><td>{_plain(row, 'degraded')}</td><td{bad}>{row['failures']}</td>"
             f"<td>{row['tokens_in']} / {row['tokens_out']}</td><td>{_ms(row)}</td></tr>"
         )
-    label = " · sampled candidates: figures are not comparable with full-catalogue ones" if "sampled" in result["split"] else ""
+    label = (
+        " · sampled candidates: figures are not comparable with full-catalogue ones"
+        if "sampled" in result["split"]
+        else ""
+    )
     return (
-        f"<div class=scroll><table><caption>Split: {escape(result['split'])}{label}</caption><thead><tr><th>arm<th>{MAIN} "
-        "<small>95%</small><th>n<th>p (Holm)<th>recall@10<th>degraded<th>failures<th>tokens in / out<th>p50 / p95 ms</tr>"
+        f"<div class=scroll><table><caption>Split: {escape(result['split'])}{label}</caption><thead><tr><th>arm"
+        f"<th>{MAIN} <small>95%</small><th>n<th>p (Holm)<th>recall@10<th>degraded<th>failures<th>tokens in / out"
+        "<th>p50 / p95 ms</tr>"
         f"</thead>{''.join(rows)}</table></div>"
     )
 
@@ -193,7 +212,7 @@ def _others(result: Summary, reveal: int) -> str:
 
 
 def _styles(result: Summary) -> dict[str, str]:
-    """Colour for the arms that a reader looks for: ours and strangers' first, then the best baselines; the rest grey."""
+    """Colour for the arms that a reader looks for: ours and strangers', then the best baselines; the rest grey."""
     ranked = [row["name"] for row in _ordered(result, _level(result)) if row["metrics"]]
     ours = [n for n in ranked if n.startswith("snowmelt") or ":" in n]
     chosen = [*ours, *(n for n in ranked if n not in ours)][:6]
@@ -213,7 +232,8 @@ def _curves(result: Summary) -> str:
     shrink = " Held-out likes are those not revealed, so compare arms at one place, not places of one arm."
     note = shrink if split_of(result) in ("user", "scene") else ""
     return (
-        f"<h2>Quality against {WHAT.get(split_of(result), 'revealed likes')}</h2><p class=dimmed>Bands are 95% intervals.{note}</p>"
+        f"<h2>Quality against {WHAT.get(split_of(result), 'revealed likes')}</h2>"
+        f"<p class=dimmed>Bands are 95% intervals.{note}</p>"
         + charts.curves(lines, WHAT.get(split_of(result), "revealed likes"), MAIN)
     )
 
@@ -239,7 +259,9 @@ def _pairs(result: Summary, reveal: int) -> str:
 
 def _costs(result: Summary, reveal: int) -> str:
     styles = _styles(result)
-    points = [(_short(r["name"]), r["p50_ms"], _mean(r), styles[r["name"]]) for r in _ordered(result, reveal) if r["metrics"]]
+    points = [
+        (_short(r["name"]), r["p50_ms"], _mean(r), styles[r["name"]]) for r in _ordered(result, reveal) if r["metrics"]
+    ]
     return "<h2>Quality against cost</h2>" + charts.scatter(points, "median milliseconds a person (log)", MAIN)
 
 
@@ -250,11 +272,11 @@ def _lost(result: Summary, reveal: int) -> str:
         if pool is not None and found is not None:
             rows.append((_short(row["name"])[:28], found, max(pool - found, 0.0), 1 - max(pool, found)))
     return (
-        "<h2>Where held-out likes were lost</h2><p class=key><i class=found style='background:var(--found)'></i>in the first "
+        "<h2>Where held-out likes were lost</h2><p class=key><i style='background:var(--found)'></i>in the first "
         f"{K} <i style='background:var(--ranking)'></i>lost in ranking (in the pool, below {K}) "
         "<i style='background:var(--retrieval)'></i>lost in retrieval (not in the pool)</p>"
-        "<p class=dimmed>The pool is what an arm scored, or its first 100 where it scores everything. A person with more "
-        f"than {K} held-out likes cannot have all of them in the first {K}.</p>" + charts.losses(rows)
+        "<p class=dimmed>The pool is what an arm scored, or its first 100 where it scores everything. A person with "
+        f"more than {K} held-out likes cannot have all of them in the first {K}.</p>" + charts.losses(rows)
     )
 
 
@@ -278,14 +300,18 @@ def _worst(result: Summary, data: Dataset, split: Split, runs: Sequence[ArmRun],
 
     def names(rows: Any, most: int) -> str:
         listed = [title[r] for r in rows if r >= 0]
-        return escape(" · ".join(listed[:most]) + (f" … and {len(listed) - most} more" if len(listed) > most else "")) or "–"
+        return (
+            escape(" · ".join(listed[:most]) + (f" … and {len(listed) - most} more" if len(listed) > most else ""))
+            or "–"
+        )
 
     parts = []
     for i in order:
         shown, gold = held(split.kind, people[by_name[name].people[i]], reveal)
         versus = f" · {escape(base)} {theirs[i] or 0.0:.3f}" if base else ""
         parts.append(
-            f"<div class=case><b>{escape(_short(name))} {mine[i]:.3f}{versus}</b><br><span class=dimmed>revealed</span> "
+            f"<div class=case><b>{escape(_short(name))} {mine[i]:.3f}{versus}</b><br>"
+            "<span class=dimmed>revealed</span> "
             f"{names(shown, 8)}<br><span class=dimmed>got</span> {names(by_name[name].top[i][:K], K)}"
             f"<br><span class=dimmed>held out</span> {names(gold, 12)}</div>"
         )
@@ -306,7 +332,8 @@ def _provenance(result: Summary) -> str:
     config = {k: v for k, v in result["config"].items() if v is not None}
     return (
         "<h2>Settings, failures and provenance</h2><div class=scroll><table><thead><tr><th>arm<th>chosen on validation"
-        f"<th>tried<th>fit s<th style='text-align:left'>degraded or failed because</tr></thead>{''.join(rows)}</table></div>"
+        f"<th>tried<th>fit s<th style='text-align:left'>degraded or failed because</tr></thead>"
+        f"{''.join(rows)}</table></div>"
         f"<details><summary>Configuration and versions</summary><pre>{escape(_lines(config))}\n"
         f"{escape(_lines(result['surroundings']))}</pre></details>"
     )

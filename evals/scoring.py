@@ -1,4 +1,4 @@
-"""From scores to rankings to per-person figures. Here, in the judge's process, and only here, scores meet held-out rows."""
+"""From scores to rankings to per-person figures. Only here, in the judge's process, scores meet held-out rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -96,8 +96,8 @@ def rank(scores: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
 
 
 def judge(
-    people: Sequence[Person], reveal: int, cases: Sequence[Case], universes: Sequence[Rows | None], items: int, seed: int,
-    score: Callable[[Sequence[Case]], Block], block: int, advance: Callable[[int], None],
+    people: Sequence[Person], reveal: int, cases: Sequence[Case], universes: Sequence[Rows | None], items: int,
+    seed: int, score: Callable[[Sequence[Case]], Block], block: int, advance: Callable[[int], None],
     note: Callable[[Person, dict[str, Any]], None] | None = None,
 ) -> Result:  # fmt: skip
     """Ask an arm for scores, `block` cases at a time, and keep what the metrics need. Ties fall in one seeded random
@@ -150,7 +150,7 @@ def _likes_apart(
         r.like_share.append(nothing)
         r.dislike_share.append(nothing)
         return
-    likes, dislikes_ = (np.nan_to_num(row[rows], nan=-np.inf) for rows in (gold, dislikes))
+    likes, dislikes_ = (np.nan_to_num(row[rows].astype(float), nan=-np.inf) for rows in (gold, dislikes))
     r.auc[i] = metrics.auc(likes, dislikes_)
     ordered = np.sort(np.nan_to_num(values, nan=-np.inf))
     r.like_share.append(np.searchsorted(ordered, likes) / len(ordered))

@@ -1,8 +1,8 @@
 """A person to talk to, made from one held-out person's visible half; and real dialogues, replayed.
 
-The simulated user answers only what it is asked, from the visible half alone, so the hidden half can be neither told nor
-confirmed; it never says a title that the question did not name. It needs no language model and is deterministic: the
-same person asked the same things in the same order says the same. Phrases are English; option texts are said as given.
+The simulated user answers only what it is asked, from the visible half alone, so the hidden half can be neither told
+nor confirmed; it never says a title that was not in the question. It needs no language model and is deterministic: the
+same person asked the same things in the same order says the same. Phrases are English; option texts are said as is.
 
 A system that converses gives its scorer a method `talk(number) -> Talk`; others rank as with nothing revealed.
 """
@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snowmelt.evals.data import Dataset, Record, Rows
 from snowmelt.evals.splits import Person
 from snowmelt.evals.systems import Asked, Option
@@ -54,7 +53,9 @@ class Attributes:
         key = (attribute, text.casefold())
         if key not in self._found:
             hits = [r for (name, value), r in self._values.items() if value == key[1] and attribute in (None, name)]
-            self._found[key] = np.unique(np.concatenate([np.empty(0, np.int32), *(np.array(h) for h in hits)])).astype(np.int32)
+            self._found[key] = np.unique(np.concatenate([np.empty(0, np.int32), *(np.array(h) for h in hits)])).astype(
+                np.int32
+            )
         return self._found[key]
 
 
@@ -121,7 +122,7 @@ class SimulatedUser:
 
 
 def visible_half(person: Person) -> tuple[Person, Rows]:
-    """The person as the judge needs them (hidden likes are gold, hidden dislikes for AUC) and their visible dislikes."""
+    """The person for the judge (hidden likes are gold, hidden dislikes for AUC) and their visible dislikes."""
     half, part = (len(person.order) + 1) // 2, (len(person.dislikes) + 1) // 2
     judged = Person(person.number, person.user, person.order[:half], person.dislikes[part:], person.order[half:])
     return judged, person.dislikes[:part]

@@ -8,6 +8,7 @@ training data of that stage; in `item`, no item that is a candidate has one eith
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,10 @@ from snowmelt.retrieval.errors import InputError
 
 Kind = Literal["user", "item", "scene", "domain", "impressions", "conversation", "dialogues"]
 KINDS: tuple[Kind, ...] = ("user", "item", "scene", "domain", "impressions", "conversation", "dialogues")
-SHARE = {"impressions": 0.5, "dialogues": 0.5}  # of the people, for test; elsewhere 0.2. Shown lists are few and need little training
+SHARE = {
+    "impressions": 0.5,
+    "dialogues": 0.5,
+}  # of the people, for test; elsewhere 0.2. Shown lists are few and need little training
 VALIDATION = 0.1  # of the people
 
 
@@ -186,7 +190,7 @@ def _grouped(data: Dataset, keep: NDArray[np.bool_], by_time: bool) -> list[Rows
     index = index[np.lexsort(keys)]
     bounds = np.searchsorted(data.user[index], np.arange(len(data.users) + 1))
     items = data.item[index]
-    return [items[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [items[a:b] for a, b in pairwise(bounds)]
 
 
 def _cold_items(
@@ -282,8 +286,8 @@ def _impressions(data: Dataset, seed: int, users: int | None) -> Split:
 
 
 def _dialogues(data: Dataset, seed: int, users: int | None) -> Split:
-    """Real dialogues: what the seeker said before the recommender first named a film that they went on to like. Gold are
-    all suggested films that they liked; films named by then are not ranked."""
+    """Real dialogues: what the seeker said before the recommender first named a film that they went on to like. Gold
+    are all suggested films that they liked; films named by then are not ranked."""
     people: dict[str, Person] = {}
     for talk in data.dialogues:
         answers = {i: told for i, told in talk.get("labels", {}).items() if i in data.rows}
@@ -308,7 +312,9 @@ def _dialogues(data: Dataset, seed: int, users: int | None) -> Split:
     def stage(scored: list[int], held: list[int], cap: int | None) -> Stage:
         hidden = {names[i] for i in held}
         keep = np.array([name not in hidden for name in data.users], bool)[data.user]
-        return Stage(np.flatnonzero(keep), tuple(replace(people[names[i]], number=n) for n, i in enumerate(scored[:cap])))
+        return Stage(
+            np.flatnonzero(keep), tuple(replace(people[names[i]], number=n) for n, i in enumerate(scored[:cap]))
+        )
 
     note = "real dialogues; revealed counts the seeker's turns"
     tune = stage(validation, test + validation, None)

@@ -26,7 +26,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`a` minus `b` over the people that both scored. `p`: two-sided, paired. `effect`: Cohen's d_z (mean / deviation)."""
+    """`a` minus `b` over the people of both. `p`: two-sided, paired. `effect`: Cohen's d_z (mean / deviation)."""
 
     difference: Estimate
     p: float
@@ -37,7 +37,7 @@ class Comparison:
 
 
 def intervals(values: ArrayLike, seed: int = 0, bootstraps: int = BOOTSTRAPS) -> list[Estimate]:
-    """Percentile bootstrap (Efron and Tibshirani 1993, ch. 13) of the mean of each column of `values` [people, columns].
+    """Percentile bootstrap (Efron and Tibshirani 1993, ch. 13) of each column's mean, `values` [people, columns].
 
     NaN entries are left out of the column they stand in, in every resample; `n` counts the rest. All columns share the
     resamples, drawn as multinomial counts in blocks so that 10,000 people stay within memory.
@@ -72,9 +72,9 @@ def interval(values: ArrayLike, seed: int = 0) -> Estimate:
 def permutation_p(differences: ArrayLike, seed: int = 0, flips: int = FLIPS) -> float:
     """Two-sided p of "the mean difference is zero": the paired sign-flip (Fisher randomisation) test.
 
-    Exact over all 2^n sign patterns up to 13 people, else `flips` random ones with (hits + 1) / (flips + 1), so that p is
-    never zero (Phipson and Smyth 2010). Smucker et al. (CIKM 2007) found this test the soundest for rankings. NaN with
-    no differences; 1 when all are zero.
+    Exact over all 2^n sign patterns up to 13 people, else `flips` random ones with (hits + 1) / (flips + 1), so that p
+    is never zero (Phipson and Smyth 2010). Smucker et al. (CIKM 2007) found this test the soundest for rankings. NaN
+    with no differences; 1 when all are zero.
     """
     d = np.asarray(differences, float)
     d = d[~np.isnan(d)]

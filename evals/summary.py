@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,10 @@ from snowmelt.evals.simulated_user import held
 from snowmelt.evals.splits import Split
 from snowmelt.retrieval.errors import InputError
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
 K = 10
 MAIN = f"ndcg@{K}"
 Values = dict[str, NDArray[np.float64]]
+Sparse = metrics.Sparse
 
 
 class Yardstick:
@@ -37,17 +35,17 @@ class Yardstick:
         self.split = split
 
     @cached_property
-    def texts(self) -> "csr_matrix":
+    def texts(self) -> Sparse:
         """TF-IDF of the texts, hashed to 2^18 columns, L2 = 1: no arm's own embedding decides what is diverse."""
         from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
-        counts = HashingVectorizer(n_features=2**18, alternate_sign=False, norm=None).transform(
+        counts = HashingVectorizer(n_features=2**18, alternate_sign=False, norm=None).transform(  # type: ignore[arg-type]
             record_text(record) for record in self.data.records
         )
         return TfidfTransformer().fit_transform(counts).tocsr()
 
     @cached_property
-    def genres(self) -> "csr_matrix | None":
+    def genres(self) -> Sparse | None:
         """csr [items, categories], each row sharing one unit of weight; None where items have no `categories`."""
         from scipy.sparse import csr_matrix
 
@@ -197,7 +195,8 @@ def write_trec(out: Path, data: Dataset, split: Split, runs: Sequence[ArmRun]) -
                 written.add(reveal)
                 with (folder / f"reveal-{reveal}.qrels").open("w", encoding="utf-8") as file:
                     for number in result.people:
-                        file.writelines(f"{number} 0 {ids[row]} 1\n" for row in held(split.kind, by_number[number], reveal)[1])
+                        gold = held(split.kind, by_number[number], reveal)[1]
+                        file.writelines(f"{number} 0 {ids[row]} 1\n" for row in gold)
 
 
 def read(out: str | Path) -> dict[str, Any]:

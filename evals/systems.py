@@ -16,14 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.retrieval.errors import InputError
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class Train:
         return {id_: row for row, id_ in enumerate(self.ids)}
 
     @cached_property
-    def likes(self) -> "csr_matrix":
+    def likes(self) -> Any:
         """csr float32 [people, items], 1.0 where a warm person likes an item."""
         from scipy.sparse import csr_matrix
 
@@ -84,7 +81,7 @@ class Case:
 class Answer:
     """Scores with what they cost. `degraded`: why this is less than the system's best ("" if it is not).
 
-    `seconds`: what the answer costs when nothing is cached (None: as measured). `calls`: one JSON object per model call.
+    `seconds`: what it costs when nothing is cached (None: as measured). `calls`: one JSON object per model call.
     """
 
     scores: Sequence[float] | Mapping[str, float] | NDArray[np.floating]
@@ -98,6 +95,7 @@ class Answer:
 Scores = Sequence[float] | Mapping[str, float] | NDArray[np.floating] | Answer
 Scorer = Callable[[Case], Scores]
 Arm = Callable[[Train], Scorer]
+
 
 @dataclass(frozen=True)
 class Option:
@@ -133,7 +131,7 @@ class Talk(Protocol):
         ...
 
 
-# The names as typed. `module:function` here as for anybody else's arm; `ours.py` holds Snowmelt's own, by the same rules.
+# The names as typed. `module:function` as for anybody else's arm; `ours.py` holds Snowmelt's own, by the same rules.
 _ARMS = "snowmelt.evals.arms"
 BASELINES: dict[str, str] = {
     "random": f"{_ARMS}:random",
@@ -152,8 +150,9 @@ BASELINES: dict[str, str] = {
 OURS = "snowmelt.evals.ours"
 # What runs when no arms are named: each of them, the stronger reading of three, and EASE at its textbook setting.
 NO_LLM = (
-    "random", "popularity", "popularity(of=likes)", "recent", "bm25", "bm25(text=all)", "dense(how=max)", "dense(how=mean)",
-    "dense(text=all)", "item-knn", "ease", "ease(regularisation=100)", "als", "svd", "lightfm", "star",
+    "random", "popularity", "popularity(of=likes)", "recent", "bm25", "bm25(text=all)", "dense(how=max)",
+    "dense(how=mean)", "dense(text=all)", "item-knn", "ease", "ease(regularisation=100)", "als", "svd", "lightfm",
+    "star",
 )  # fmt: skip
 
 
@@ -227,7 +226,7 @@ def find(target: str) -> Arm:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             raise InputError(f"{target}: no module {error.name!r} can be imported") from None
-    arm = getattr(module, function, None)
-    if not callable(arm):
+    arm: Any = getattr(module, function, None)
+    if arm is None or not callable(arm):
         raise InputError(f"{name} has no function {function!r}")
-    return arm
+    return arm  # type: ignore[return-value]

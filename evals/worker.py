@@ -1,8 +1,8 @@
 """One arm, one process: it gets copies of the training data and of cases over a pipe, never a held-out row.
 
-Closures, `gc`, stack frames and file descriptors of the judge are out of reach because the judge is another process. The
-child cannot open the data folder, the run folder or other processes' `/proc` entries either: an audit hook (which Python
-cannot take off again) refuses and reports it, and the arm is disqualified. The child knows those folders only as hashes.
+Closures, `gc`, stack frames and file descriptors of the judge are out of reach because the judge is another process.
+The child cannot open the data folder, the run folder or other processes' `/proc` entries either: an audit hook (which
+Python cannot take off again) refuses and reports it, and the arm is disqualified. It knows the folders as hashes only.
 
 Not defended: native code that opens files without Python noticing, a copy of the data elsewhere on the disk, a shell
 whose command hides the path, the network. Whoever runs a stranger's arm runs a stranger's code.
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -52,7 +53,8 @@ class Worker:
         path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
         limits = {n: str(threads) for n in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
         environment = {**os.environ, "PYTHONPATH": path, **limits}
-        environment.pop("PWD", None), environment.pop("OLDPWD", None)
+        for name in ("PWD", "OLDPWD"):  # they may name the folder of the data
+            environment.pop(name, None)
         room = Path(self._home.name) / "room"
         room.mkdir()
         self._process = subprocess.Popen(
@@ -66,10 +68,8 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
-        try:
+        with suppress(BrokenPipeError):
             self._process.stdin.close()
-        except BrokenPipeError:
-            pass
         self._process.stdout.close()
         try:
             self._process.wait(5)
@@ -100,7 +100,7 @@ class Worker:
         return Block(np.frombuffer(body, np.float32).reshape(len(cases), self.items).copy(), header["meta"])
 
     def say(self, number: int, text: str, fresh: bool) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Say `text` in conversation `number` (a `fresh` one starts): scores [items] and their meta, with `question`."""
+        """Say `text` in conversation `number` (a `fresh` one starts): scores [items] and meta, with `question`."""
         header, body = self._ask({"number": number, "say": text, "fresh": fresh})
         return np.frombuffer(body, np.float32).copy(), header["meta"]
 
@@ -147,7 +147,7 @@ _PATHS = ("open", "os.listdir", "os.scandir", "os.chdir", "os.link", "os.symlink
 
 
 def _guard(forbidden: frozenset[str]) -> list[str]:
-    """Refuse to open anything at or below a forbidden folder, by any of its names. Returns the list of what was tried."""
+    """Refuse to open anything at or below a forbidden folder, by any name. Returns the list of what was tried."""
     tried: list[str] = []
     own = {str(os.getpid()), "self", "thread-self"}
 
@@ -256,11 +256,10 @@ def _scores(
     return meta, scores
 
 
-def _said(
-    train: Train, scorer: Any, talks: dict[int, Any], message: Mapping[str, Any]
-) -> tuple[dict[str, Any], bytes]:
+def _said(train: Train, scorer: Any, talks: dict[int, Any], message: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     """One turn of a conversation; a scorer without `talk` ranks as with nothing revealed and asks nothing."""
-    number, question = message["number"], None
+    number = message["number"]
+    question: Any = None
     if not hasattr(scorer, "talk"):
         meta, scores = _scores(train, scorer, [Case(number)], alone=True)
         return {**meta[0], "question": None}, scores.tobytes()

@@ -4,18 +4,16 @@
 items they like, without refitting. scipy is imported where it is needed.
 """
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
 Floats = NDArray[np.float32]
+Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
 
 
-def popularity(X: "csr_matrix") -> Floats:
+def popularity(X: Sparse) -> Floats:
     """Likes of each item, float32 [items]."""
     return np.asarray(X.sum(axis=0), np.float32).ravel()
 
@@ -33,7 +31,7 @@ def recency_popularity(items: ArrayLike, times: ArrayLike, count: int, half_life
     return np.bincount(np.asarray(items, np.int64), weights, minlength=count).astype(np.float32)
 
 
-def ease(X: "csr_matrix", regularisation: float = 100.0) -> Floats:
+def ease(X: Sparse, regularisation: float = 100.0) -> Floats:
     """EASE: item weights B, float32 [items, items], zero diagonal. A person x scores `x @ B`.
 
     Steck, *Embarrassingly Shallow Autoencoders for Sparse Data*, WWW 2019: P = (X'X + lambda I)^-1, B = -P / diag(P).
@@ -50,17 +48,17 @@ def ease(X: "csr_matrix", regularisation: float = 100.0) -> Floats:
     return np.ascontiguousarray(weights, np.float32)
 
 
-def ease_items(X: "csr_matrix", most: int = 10_000) -> NDArray[np.int64]:
+def ease_items(X: Sparse, most: int = 10_000) -> NDArray[np.int64]:
     """Rows of the items that EASE is fitted on: all with behaviour, or the `most` popular (ties by row), ascending."""
     counts = popularity(X)
     ranked = np.argsort(-counts, kind="stable")[:most]
     return np.sort(ranked[counts[ranked] > 0])
 
 
-def item_knn(X: "csr_matrix", neighbours: int = 100, shrink: float = 10.0, block: int = 2048) -> "csr_matrix":
+def item_knn(X: Sparse, neighbours: int = 100, shrink: float = 10.0, block: int = 2048) -> Sparse:
     """Cosine similarity of co-liked items, csr float32 [items, items], the `neighbours` nearest of each row kept.
 
-    sim(i, j) = |i and j| / (sqrt(|i| |j|) + shrink). Sarwar et al., WWW 2001; shrinkage as in Bell and Koren, ICDM 2007.
+    sim(i, j) = |i and j| / (sqrt(|i| |j|) + shrink). Sarwar et al., WWW 2001; shrinkage: Bell and Koren, ICDM 2007.
     A person x scores `x @ S.T`. Built `block` items at a time, so memory stays at neighbours * items.
     """
     from scipy.sparse import csr_matrix, vstack
@@ -81,8 +79,8 @@ def item_knn(X: "csr_matrix", neighbours: int = 100, shrink: float = 10.0, block
     return vstack(parts, format="csr", dtype=np.float32)
 
 
-def cooccurrence(X: "csr_matrix") -> "csr_matrix":
-    """Cosine of co-liked items without shrinkage or cut, zero diagonal, csr float32 [items, items] (STAR's second half)."""
+def cooccurrence(X: Sparse) -> Sparse:
+    """Cosine of co-liked items, nothing cut, zero diagonal, csr float32 [items, items] (STAR's second half)."""
     from scipy.sparse import diags
 
     norms = np.sqrt(popularity(X))
@@ -93,11 +91,11 @@ def cooccurrence(X: "csr_matrix") -> "csr_matrix":
     return result
 
 
-def als_fold_in(factors: Floats, liked: "csr_matrix", regularisation: float, alpha: float) -> Floats:
-    """New people's vectors for fixed implicit-ALS item `factors` [items, dim]; `liked` csr [people, items] -> [people, dim].
+def als_fold_in(factors: Floats, liked: Sparse, regularisation: float, alpha: float) -> Floats:
+    """New people's vectors for fixed implicit-ALS item `factors` [items, dim]; `liked` csr [people, items].
 
-    Hu, Koren and Volinsky, ICDM 2008: x = (Y'Y + Y'(C - I)Y + lambda I)^-1 Y'C p, with confidence C = 1 + alpha on likes
-    (Y'(C - I)Y is a sum over the likes alone).
+    Returns float32 [people, dim]. Hu, Koren and Volinsky, ICDM 2008: x = (Y'Y + Y'(C - I)Y + lambda I)^-1 Y'C p, with
+    confidence C = 1 + alpha on likes (Y'(C - I)Y is a sum over the likes alone).
     """
     gram = factors.T @ factors + regularisation * np.eye(factors.shape[1], dtype=np.float32)
     people = np.zeros((liked.shape[0], factors.shape[1]), np.float32)
@@ -108,7 +106,7 @@ def als_fold_in(factors: Floats, liked: "csr_matrix", regularisation: float, alp
     return people
 
 
-def ridge_fold_in(factors: Floats, liked: "csr_matrix", targets: Floats, regularisation: float) -> Floats:
+def ridge_fold_in(factors: Floats, liked: Sparse, targets: Floats, regularisation: float) -> Floats:
     """New people's vectors by ridge regression of `targets` [items] on item `factors` [items, dim] over their likes.
 
     p = Q'(QQ' + lambda I)^-1 t over the liked rows Q: the exact least squares of biased SVD (Koren, Bell and Volinsky,

@@ -40,7 +40,9 @@ def movielens_1m(folder: Path) -> None:
 
 
 def movielens_csv(folder: Path) -> None:
-    (folder / "movies.csv").write_text('movieId,title,genres\n1,"Misérables, Les (1995)",Animation|Comedy\n', encoding="utf-8")
+    (folder / "movies.csv").write_text(
+        'movieId,title,genres\n1,"Misérables, Les (1995)",Animation|Comedy\n', encoding="utf-8"
+    )
     (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n7,1,4.0,881250949\n")
     (folder / "links.csv").write_text("movieId,imdbId,tmdbId\n1,1,1\n")
 
@@ -49,7 +51,13 @@ def movielens_csv(folder: Path) -> None:
 def test_movielens(tmp_path: Path, layout):
     layout(tmp_path)
     data = load(tmp_path)
-    expected = {"id": "1", "title": "Les Misérables", "description": "", "categories": ["Animation", "Comedy"], "year": 1995}
+    expected = {
+        "id": "1",
+        "title": "Les Misérables",
+        "description": "",
+        "categories": ["Animation", "Comedy"],
+        "year": 1995,
+    }
     assert data.records == (expected,)
     assert triples(data) == {("7", "1", 4.0, 881250949.0)} and data.has_clock
 
@@ -65,7 +73,13 @@ def test_movielens_titles():
 
 def test_amazon_2018(tmp_path: Path):
     meta = [
-        {"asin": "B1", "title": "Pen <b>blue</b>", "description": ["Writes.", "Blue &"], "category": ["Office", "Pens"], "brand": "X"},
+        {
+            "asin": "B1",
+            "title": "Pen <b>blue</b>",
+            "description": ["Writes.", "Blue &"],
+            "category": ["Office", "Pens"],
+            "brand": "X",
+        },
         {"asin": "B2", "title": "Never reviewed"},
     ]
     review = {"reviewerID": "R", "asin": "B1", "overall": 2.0, "unixReviewTime": 1500000000, "reviewText": "no"}
@@ -75,17 +89,36 @@ def test_amazon_2018(tmp_path: Path):
             file.writelines(json.dumps(row) + "\n" for row in rows)
     data = load(tmp_path)
     assert data.ids == ("B1", "B3")
-    assert data.records[0] == {"id": "B1", "title": "Pen blue", "description": "Writes. Blue &", "categories": ["Office", "Pens"], "brand": "X"}  # noqa: E501
+    assert data.records[0] == {
+        "id": "B1",
+        "title": "Pen blue",
+        "description": "Writes. Blue &",
+        "categories": ["Office", "Pens"],
+        "brand": "X",
+    }
     assert triples(data) == {("R", "B1", 2.0, 1.5e9), ("R", "B3", 5.0, 1500000001.0)}
 
 
 def test_amazon_2023(tmp_path: Path):
-    meta = {"parent_asin": "P", "title": "钢笔", "description": [], "features": ["顺滑"], "categories": ["Office"], "store": "S"}
+    meta = {
+        "parent_asin": "P",
+        "title": "钢笔",
+        "description": [],
+        "features": ["顺滑"],
+        "categories": ["Office"],
+        "store": "S",
+    }
     review = {"user_id": "U", "asin": "V", "parent_asin": "P", "rating": 5.0, "timestamp": 1588687728923}
     (tmp_path / "meta_Office.jsonl").write_text(json.dumps(meta) + "\n", encoding="utf-8")
     (tmp_path / "Office.jsonl").write_text(json.dumps(review) + "\n" + json.dumps({**review, "asin": "W"}) + "\n")
     data = load(tmp_path)
-    assert data.records[0] == {"id": "P", "title": "钢笔", "description": "顺滑", "categories": ["Office"], "brand": "S"}
+    assert data.records[0] == {
+        "id": "P",
+        "title": "钢笔",
+        "description": "顺滑",
+        "categories": ["Office"],
+        "brand": "S",
+    }
     assert len(data.user) == 1 and data.time[0] == pytest.approx(1588687728.923)
 
 
@@ -98,7 +131,12 @@ def test_mind(tmp_path: Path, part: str):
     lines = ["1\tU1\t11/11/2019 9:05:58 AM\tN0 N1\tN2-1 N3-0", "2\tU1\t11/12/2019 9:05:58 AM\t\tN2 N3"]
     (folder / "behaviors.tsv").write_text("\n".join(lines) + "\n")
     data = load(tmp_path)
-    assert data.records[0] == {"id": "N0", "title": "Title 0", "description": "Abstract", "categories": ["news", "local"]}
+    assert data.records[0] == {
+        "id": "N0",
+        "title": "Title 0",
+        "description": "Abstract",
+        "categories": ["news", "local"],
+    }
     (shown,) = data.impressions
     named = [[data.ids[r] for r in rows] for rows in (shown.history, shown.candidates, shown.clicked)]
     assert named == [["N0", "N1"], ["N2", "N3"], ["N2"]] and not data.has_clock
@@ -115,7 +153,9 @@ def test_lastfm(tmp_path: Path):
 
 
 def test_redial(tmp_path: Path):
-    (tmp_path / "movies_with_mentions.csv").write_text("movieId,movieName,nbMentions\n9,Jumanji  (2017),3\n8,It (2017),1\n")
+    (tmp_path / "movies_with_mentions.csv").write_text(
+        "movieId,movieName,nbMentions\n9,Jumanji  (2017),3\n8,It (2017),1\n"
+    )
     answers = {"9": {"suggested": 1, "seen": 0, "liked": 1}, "8": {"suggested": 0, "seen": 1, "liked": 2}}
     talk = {
         "conversationId": "77", "initiatorWorkerId": 1, "respondentWorkerId": 2, "initiatorQuestions": answers,
@@ -194,7 +234,15 @@ def test_a_byte_order_mark_and_chinese_are_read(tmp_path: Path):
 
 
 def test_text_leaves_out_identifiers_and_numbers():
-    record = {"id": "x1", "title": "雪国", "year": 1948, "cast": ["A", "B"], "imdb_id": "tt9", "description": "火车。", "brand": "新潮"}
+    record = {
+        "id": "x1",
+        "title": "雪国",
+        "year": 1948,
+        "cast": ["A", "B"],
+        "imdb_id": "tt9",
+        "description": "火车。",
+        "brand": "新潮",
+    }
     assert record_text(record) == "雪国. A, B. 新潮. 火车。"
 
 

@@ -28,14 +28,20 @@ def world(folder: Path, seed: int = 0, clusters: int = 1) -> Path:
     words = ["雪", "melt", "river", "城市", "blue", "noir"]
     with (folder / "items.jsonl").open("w", encoding="utf-8") as file:
         for i in range(ITEMS):
-            item = {"id": f"i{i}", "title": f"Item {i} {words[i % 6]}", "categories": [f"c{i % clusters}", words[i % 5]]}
+            item = {
+                "id": f"i{i}",
+                "title": f"Item {i} {words[i % 6]}",
+                "categories": [f"c{i % clusters}", words[i % 5]],
+            }
             file.write(json.dumps(item, ensure_ascii=False) + "\n")
     lines = ["user,item,rating,timestamp"]
     for person in range(PEOPLE):
         own = np.arange(person % clusters, ITEMS, clusters)
         chosen = rng.choice(own, LIKES, replace=False)
         lines += [f"u{person},i{i},5,{900_000_000 + person * 1000 + n}" for n, i in enumerate(chosen)]
-        lines += [f"u{person},i{i},1,{900_000_000 + person * 1000 + n}" for n, i in enumerate(np.setdiff1d(own, chosen)[:3])]
+        lines += [
+            f"u{person},i{i},1,{900_000_000 + person * 1000 + n}" for n, i in enumerate(np.setdiff1d(own, chosen)[:3])
+        ]
     (folder / "interactions.csv").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -238,7 +244,7 @@ def test_a_cheater_that_searches_what_it_has_finds_nothing(cheated: dict, name: 
 
 
 def test_the_test_of_cheaters_would_see_one_that_succeeds(noise: Path, tmp_path: Path):
-    """The same cheat on a copy of the data that the guard cannot know: far above chance, so the measure above is sharp."""
+    """The same cheat on a copy that the guard cannot know: far above chance, so the measure above is sharp."""
     copy = tmp_path / "copy"
     copy.mkdir()
     for path in noise.iterdir():
@@ -276,7 +282,9 @@ def test_no_held_out_row_is_in_what_a_system_gets(taste: Path, kind: splits.Kind
 
 def test_the_same_command_twice_gives_the_same_figures(taste: Path, tmp_path: Path):
     arms = ["random", "popularity", "item-knn", "ease", "als", "lightfm", "svd"]
-    runs = [evaluate(taste, arms=arms, reveal=[0, 2], out=tmp_path / name, jobs=jobs) for name, jobs in (("a", 1), ("b", 2))]
+    runs = [
+        evaluate(taste, arms=arms, reveal=[0, 2], out=tmp_path / name, jobs=jobs) for name, jobs in (("a", 1), ("b", 2))
+    ]
     assert runs[0]["per_person"] == runs[1]["per_person"]
     assert [a["metrics"] for a in runs[0]["arms"]] == [a["metrics"] for a in runs[1]["arms"]]
     assert not any(told["error"] for told in runs[0]["settings"].values())
@@ -286,7 +294,8 @@ def test_the_same_command_twice_gives_the_same_figures(taste: Path, tmp_path: Pa
 def test_an_interrupted_run_goes_on_and_another_run_is_refused(taste: Path, tmp_path: Path):
     counter, arm = tmp_path / "fits", tmp_path / "arm.py"
     arm.write_text(
-        f"def arm(train):\n    open({str(counter)!r}, 'a').write('x')\n    return lambda case: list(range(len(train.ids)))\n"
+        f"def arm(train):\n    open({str(counter)!r}, 'a').write('x')\n"
+        "    return lambda case: list(range(len(train.ids)))\n"
     )
     evaluate(taste, arms=[f"{arm}:arm"], reveal=[1], out=tmp_path / "run")
     fits = counter.read_text()
@@ -342,7 +351,9 @@ def test_failures_are_counted_and_shown(taste: Path, tmp_path: Path):
     result = evaluate(taste, arms=[f"{path}:{n}" for n in names] + ["popularity"], reveal=[2])
     by_name = {a["name"].rpartition(":")[2]: a for a in result["arms"]}
     assert by_name["raises"]["failures"] == 15
-    assert by_name["wrong_length"]["failures"] == by_name["infinite"]["failures"] == by_name["unknown"]["failures"] == 30
+    assert (
+        by_name["wrong_length"]["failures"] == by_name["infinite"]["failures"] == by_name["unknown"]["failures"] == 30
+    )
     assert by_name["wrong_length"]["metrics"]["ndcg@10"]["mean"] == 0  # a failure is a miss, not a person left out
     assert by_name["dies"]["failures"] == 30 and by_name["dies"]["metrics"] == {}
     assert "died" in result["settings"][f"{path}:dies"]["error"]

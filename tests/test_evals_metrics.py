@@ -58,7 +58,9 @@ def test_rank_metrics_agree_with_the_reference(seed: int, k: int):
 
 
 BUGS = {
-    "ndcg": lambda h, n, k: (h[:, :k] / np.log2(np.arange(1, k + 1) + 1)).sum(1) / (1 / np.log2(np.arange(2, k + 2))).sum(),
+    "ndcg": lambda h, n, k: (
+        (h[:, :k] / np.log2(np.arange(1, k + 1) + 1)).sum(1) / (1 / np.log2(np.arange(2, k + 2))).sum()
+    ),
     "recall": lambda h, n, k: h[:, :k].sum(1) / np.minimum(n, k),
     "precision": lambda h, n, k: h[:, :k].sum(1) / np.minimum(k, np.maximum(n, 1)),
     "f1": lambda h, n, k: (h[:, :k].sum(1) / k + h[:, :k].sum(1) / n) / 2,

@@ -50,7 +50,9 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "labels": {last: {"suggested": 1, "liked": True}},
         })  # fmt: skip
     for name, rows in (("items", items), ("dialogues", dialogues)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+        (folder / f"{name}.jsonl").write_text(
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8"
+        )
     (folder / "interactions.csv").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -76,7 +78,12 @@ def test_it_answers_each_kind_of_question(data: Dataset):
     stranger = (int(shown[0]) + 1) % 100
     who = user(data, person)
     assert who.answer(Asked("open", "What do you like?")) == f"I usually like {taste}."
-    assert who.answer(Asked("attribute", "?", (Option(other, attribute="categories"), Option(taste, attribute="categories")))) == taste  # noqa: E501
+    assert (
+        who.answer(
+            Asked("attribute", "?", (Option(other, attribute="categories"), Option(taste, attribute="categories")))
+        )
+        == taste
+    )
     assert who.answer(Asked("attribute", "?", (Option(other, attribute="categories"), Option("nothing")))) == NEITHER
     assert who.answer(items([stranger, shown[0], shown[1]])) == f"Title{shown[0]}q, Title{shown[1]}q"
     assert who.answer(items([stranger, shown[0]], "versus")) == f"Title{shown[0]}q"
@@ -91,7 +98,12 @@ def test_it_never_says_a_title_it_was_not_asked_about_nor_confirms_a_hidden_one(
         calm, wild = user(data, person, Manner(0, 0.1, 0.1), seed), user(data, person, Manner(0.5, 0.1, 0.1), seed)
         for turn in range(12):
             rows = rng.permutation(100)[: 1 + turn % 5]
-            for question in (items(rows), items(rows, "versus"), Asked("open", "?"), Asked("attribute", "?", (Option("noir"),))):
+            for question in (
+                items(rows),
+                items(rows, "versus"),
+                Asked("open", "?"),
+                Asked("attribute", "?", (Option("noir"),)),
+            ):
                 named = {o.text for o in question.options}
                 for who in (calm, wild):
                     said = who.answer(question)

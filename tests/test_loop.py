@@ -117,7 +117,9 @@ def test_bad_rows_are_named(tmp_path) -> None:
         read_items(path, strict=True)
 
 
-@pytest.mark.parametrize("words", [["index", "missing.jsonl", "--out", "x"], ["recommend", "nowhere", "--likes", "tea"]])
+@pytest.mark.parametrize(
+    "words", [["index", "missing.jsonl", "--out", "x"], ["recommend", "nowhere", "--likes", "tea"]]
+)
 def test_bad_input_is_one_line(words: list[str], capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
@@ -136,6 +138,8 @@ def test_the_real_model_scores_and_ranks(films: Catalogue) -> None:
     known = recommender.llm.score("The capital of France is", [" Paris", " spoon"])
     assert known.logprobs[0] > known.logprobs[1]
     liked = films.items[0]
-    found, degraded = recommender.ranked(Profile.model_validate({"likes": [{"text": liked.title, "item_id": liked.id}]}), 5)
+    found, degraded = recommender.ranked(
+        Profile.model_validate({"likes": [{"text": liked.title, "item_id": liked.id}]}), 5
+    )
     assert len(found) == 5 and not degraded
     assert len({r.signals["llm"] for r in found}) > 1
