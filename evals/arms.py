@@ -4,6 +4,7 @@ An arm that has nothing to go on (nothing revealed, or nothing that it knows) st
 where there is no behaviour, and says so (`degraded`).
 """
 
+import fcntl
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
@@ -177,12 +178,14 @@ def item_vectors(train: Train) -> Floats:
     path = train.cache / "vectors" / f"{key}.npy"
     if path.exists():
         return np.load(path)
-    vectors = np.asarray(embedder.documents(list(texts)), np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{id(vectors)}.tmp.npy")
-    np.save(unfinished, vectors)
-    unfinished.replace(path)
-    return vectors
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two arms at a time want the same vectors: one embeds, the other waits
+        if not path.exists():
+            unfinished = path.with_suffix(".tmp.npy")
+            np.save(unfinished, np.asarray(embedder.documents(list(texts)), np.float32))
+            unfinished.replace(path)
+    return np.load(path)
 
 
 def _nearest(vectors: Floats, liked: Sparse, how: str) -> Floats:

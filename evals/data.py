@@ -8,7 +8,7 @@ Our format is a folder: `items.jsonl` (`id`, `title`, optional `description`, an
 import csv
 import json
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -233,8 +233,7 @@ def load(folder: str | Path) -> Dataset:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give a folder of items.jsonl and interactions.csv")
-    ours: tuple[tuple[str, ...], Callable[[Path], Dataset]] = (("items.jsonl", "interactions.csv"), _ours)
-    layouts = (ours, *LAYOUTS)
+    layouts: tuple[tuple[tuple[str, ...], Any], ...] = ((("items.jsonl", "interactions.csv"), _ours), *LAYOUTS)
     for patterns, loader in layouts:
         if all(next(folder.glob(pattern), None) for pattern in patterns):
             try:

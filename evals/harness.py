@@ -324,13 +324,23 @@ def surroundings(config: Config) -> dict[str, Any]:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    model = Path((config.model or "").removeprefix("gguf:")).expanduser()
+    model = _model_file(config.model)
     return {
         "python": platform.python_version(), "machine": f"{platform.machine()} {platform.system()}",
         "versions": versions, "commit": _commit(),
-        "model_sha256": _file_hash(model) if config.model and model.is_file() else None,
+        "model_sha256": _file_hash(model) if model is not None else None,
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }  # fmt: skip
+
+
+def _model_file(spec: str | None) -> Path | None:
+    """The file behind a model's name, if it is one on this disk."""
+    if spec == "local":
+        from snowmelt.agent.llm import bundled_gguf
+
+        return bundled_gguf()
+    path = Path(spec.removeprefix("gguf:")).expanduser() if spec else None
+    return path if path is not None and path.is_file() else None
 
 
 def _commit() -> str | None:

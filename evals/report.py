@@ -18,10 +18,15 @@ Summary = dict[str, Any]
 COLUMNS = ("recall@10", "hit@10", "mrr@10", "map@10", "auc", "accuracy", "pool_recall", "coverage@10", "gini@10",
            "novelty", "diversity@10", "calibration@10")  # fmt: skip
 STYLE = """
-:root{--bg:#fbfcfd;--ink:#1d2733;--dim:#66717e;--line:#dfe5ea;--band:#fff;--win:#13806f;--loss:#c2503a;--found:#13806f;--ranking:#e0a43c;--retrieval:#c9d1d8;--c0:#0b6fb8;--c1:#c2503a;--c2:#13806f;--c3:#8a4fb5;--c4:#b07708;--c5:#4a5a6a}
-@media(prefers-color-scheme:dark){:root{--bg:#12171d;--ink:#e4eaf0;--dim:#97a3af;--line:#2a333c;--band:#171e25;--win:#3fbfa8;--loss:#ec7f68;--found:#2a9c88;--ranking:#c98f2d;--retrieval:#44505b;--c0:#5db1f0;--c1:#ec7f68;--c2:#3fbfa8;--c3:#c08fe6;--c4:#e0a43c;--c5:#aab7c4}
+:root{--bg:#fbfcfd;--ink:#1d2733;--dim:#66717e;--line:#dfe5ea;--band:#fff;--win:#13806f;--loss:#c2503a;
+--found:#13806f;--ranking:#e0a43c;--retrieval:#c9d1d8;--c0:#0b6fb8;--c1:#c2503a;--c2:#13806f;--c3:#8a4fb5;
+--c4:#b07708;--c5:#4a5a6a}
+@media(prefers-color-scheme:dark){:root{--bg:#12171d;--ink:#e4eaf0;--dim:#97a3af;--line:#2a333c;--band:#171e25;
+--win:#3fbfa8;--loss:#ec7f68;--found:#2a9c88;--ranking:#c98f2d;--retrieval:#44505b;--c0:#5db1f0;--c1:#ec7f68;
+--c2:#3fbfa8;--c3:#c08fe6;--c4:#e0a43c;--c5:#aab7c4}
 }*{box-sizing:border-box}
-body{margin:0 auto;max-width:1080px;padding:2rem 1.2rem 4rem;background:var(--bg);color:var(--ink);font:15px/1.55 system-ui,"Noto Sans","Noto Sans CJK SC",sans-serif}
+body{margin:0 auto;max-width:1080px;padding:2rem 1.2rem 4rem;background:var(--bg);color:var(--ink);
+font:15px/1.55 system-ui,"Noto Sans","Noto Sans CJK SC",sans-serif}
 h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2.4rem 0 .5rem}p{max-width:74ch}.lead{font-size:1.05rem}
 .dimmed,caption{color:var(--dim)}.scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.86rem}

@@ -4,8 +4,8 @@ Closures, `gc`, stack frames and file descriptors of the judge are out of reach 
 The child cannot open the data folder, the run folder or other processes' `/proc` entries either: an audit hook (which
 Python cannot take off again) refuses and reports it, and the arm is disqualified. It knows the folders as hashes only.
 
-Not defended: native code that opens files without Python noticing, a copy of the data elsewhere on the disk, a shell
-whose command hides the path, the network. Whoever runs a stranger's arm runs a stranger's code.
+Not defended: native code that opens files without Python noticing, a child process whose command hides the path, a copy
+of the data elsewhere on the disk, an arm that brings a public data set with it, the network. Whoever runs a stranger's arm runs a stranger's code.
 """
 
 import json
@@ -61,7 +61,9 @@ class Worker:
             [sys.executable, "-m", "snowmelt.evals.worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, cwd=room, env=environment,
         )  # fmt: skip
-        self._ask({"target": target, "forbidden": [_digest(p.resolve()) for p in forbidden]})
+        folders = [p.resolve() for p in forbidden]
+        above = {_digest(parent) for folder in folders for parent in folder.parents}
+        self._ask({"target": target, "forbidden": [_digest(p) for p in folders], "above": sorted(above)})
 
     def __enter__(self) -> "Worker":
         return self
@@ -146,7 +148,7 @@ def _exactly(stream: BinaryIO | Any, size: int) -> bytes:
 _PATHS = ("open", "os.listdir", "os.scandir", "os.chdir", "os.link", "os.symlink", "os.rename", "sqlite3.connect")
 
 
-def _guard(forbidden: frozenset[str]) -> list[str]:
+def _guard(forbidden: frozenset[str], above: frozenset[str]) -> list[str]:
     """Refuse to open anything at or below a forbidden folder, by any name. Returns the list of what was tried."""
     tried: list[str] = []
     own = {str(os.getpid()), "self", "thread-self"}
@@ -155,22 +157,25 @@ def _guard(forbidden: frozenset[str]) -> list[str]:
         tried.append(what)
         raise PermissionError(f"{what} is out of bounds for an arm")
 
-    def check(path: str) -> None:
+    def check(path: str, opened: bool) -> None:
         given = re.match(r"/+proc/(\d+)", path)
         if given and given[1] not in own:
             refuse("another process's /proc entry")
         real = Path(os.path.realpath(path))
         if any(_digest(p) in forbidden for p in (real, *real.parents)):
             refuse("a folder of the judge")
+        # A descriptor of a folder above would let relative paths pass, which the hook sees without the descriptor.
+        if opened and _digest(real) in above and real.is_dir():
+            refuse("a descriptor of a folder above those of the judge")
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event in _PATHS:
             for path in arguments[: 2 if event in ("os.link", "os.symlink", "os.rename") else 1]:
                 if isinstance(path, str | bytes | os.PathLike):
-                    check(os.fsdecode(path))
+                    check(os.fsdecode(path), opened=event == "open")
         elif event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"):
             for word in re.findall(r"/[^\s'\"\\]+", repr(arguments)):
-                check(word)
+                check(word, opened=False)
 
     sys.addaudithook(hook)
     return tried
@@ -193,7 +198,7 @@ def serve() -> None:
         body = b""
         try:
             if "target" in message:
-                tried = _guard(frozenset(message["forbidden"]))
+                tried = _guard(frozenset(message["forbidden"]), frozenset(message["above"]))
                 arm = find(message["target"])
             elif "grid" in message:
                 header["grid"] = [dict(settings) for settings in getattr(arm, "grid", ())]

@@ -126,6 +126,12 @@ def opens_it_by_a_link(train):
     return _from_rows(train, _lines(Path("link/interactions.csv").read_text()))
 
 
+def opens_it_below_a_descriptor(train):
+    above = os.open(os.path.dirname(DATA), os.O_RDONLY)
+    file = os.open(os.path.basename(DATA) + "/interactions.csv", os.O_RDONLY, dir_fd=above)
+    return _from_rows(train, _lines(os.read(file, 10_000_000).decode()))
+
+
 def lists_the_folder(train):
     return _from_rows(train, [(n, n) for n in os.listdir(DATA)])
 
@@ -212,7 +218,7 @@ def remembers_cases(train):
 
     return score
 '''
-CAUGHT = ("opens_the_file", "opens_it_by_a_link", "lists_the_folder", "asks_a_shell", "hides_its_tracks",
+CAUGHT = ("opens_the_file", "opens_it_by_a_link", "opens_it_below_a_descriptor", "lists_the_folder", "asks_a_shell", "hides_its_tracks",
           "reads_the_judges_command_line", "reads_the_judges_memory")  # fmt: skip
 IN_VAIN = ("searches_memory", "searches_its_room", "reads_open_files", "remembers_cases")
 
