@@ -1,77 +1,55 @@
-"""A GGUF model in this process through llama.cpp. llama.cpp is not thread-safe: one lock around everything."""
+"""A GGUF model in this process, through llama.cpp: chat, schemas by grammar, and the likelihood of many texts at once.
 
+Scores are of raw text. A continuation is tokenised as it stands after the prefix, so give it the space that separates
+the two (" Paris" after "The capital of France is"); spaces at the end of the prefix count as part of the continuation,
+since tokenisers glue a space to the word that follows.
+"""
+
+from __future__ import annotations
+
+import codecs
 import ctypes
+import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
-from snowmelt.agent.llm import Completion, Message, ModelError, Scores, Unsupported, validated
+from snowmelt.agent.llamacpp import SEQUENCES, Aborted, Broken, Engine, log_softmax, log_sum
+from snowmelt.agent.llm import Completion, Message, ModelError, Scores, validated
 from snowmelt.retrieval.errors import InputError
 
-CONTEXT = 2048
-LONGEST = 48  # tokens of a continuation that are scored
+CONTEXT = 4096  # tokens; less if the model was trained on less
+LONGEST = 64  # tokens of a continuation that are scored; the rest is not read
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+)
 
 
 class GGUF:
-    """Loaded at first use. `score` evaluates the prefix once; each continuation then costs its own few tokens."""
+    """Loaded at first use. Safe to share between threads: one lock stands around every evaluation.
+
+    Greedy, so the same question gets the same answer, whatever was asked before. A prompt that begins like the last
+    one costs only what is new of it. Raises InputError if the file is no GGUF or cannot be loaded.
+    """
 
     can_score = True
 
-    def __init__(self, path: Path, *, name: str) -> None:
+    def __init__(self, path: Path, *, name: str, context: int = CONTEXT, threads: int | None = None) -> None:
         if not path.is_file():
-            raise InputError(f"model {name}: {path} does not exist")
+            raise InputError(f"model {name}: {path} does not exist; give the path of a .gguf file")
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
                 raise InputError(f"model {name}: {path} is not a GGUF file")
-        self.name, self._path = name, path
+        self.name, self._path, self._context, self._threads = name, path, context, threads
         self.writes_well = path.stat().st_size > 1_000_000_000
-        self._lock, self._loaded = Lock(), None
-
-    def _llama(self) -> Any:
-        if self._loaded is None:
-            import llama_cpp
-
-            # llama.cpp writes to stderr on its own; the callback must outlive the model
-            global _quiet
-            _quiet = llama_cpp.llama_log_callback(lambda level, text, data: None)
-            llama_cpp.llama_log_set(_quiet, ctypes.c_void_p(0))
-            try:
-                self._loaded = llama_cpp.Llama(str(self._path), n_ctx=CONTEXT, n_batch=512, verbose=False)
-            except ValueError:
-                raise InputError(f"model {self.name}: {self._path} cannot be loaded; is the file whole?") from None
-        return self._loaded
-
-    def score(self, prefix: str, continuations: Sequence[str], *, deadline: float | None = None) -> Scores:
-        import llama_cpp
-
-        began = time.monotonic()
-        with self._lock:
-            llama = self._llama()
-            head = llama.tokenize(prefix.encode(), add_bos=True)[-(CONTEXT - LONGEST) :]
-            tails = [llama.tokenize(c.encode(), add_bos=False)[:LONGEST] for c in continuations]
-            if not all(tails):
-                raise ModelError("malformed", "a continuation to score is empty")
-            memory = llama_cpp.llama_get_memory(llama.ctx)
-            llama_cpp.llama_memory_clear(memory, True)
-            first = _decode(llama, head, 0, last_only=True)[0]
-            sums = []
-            for tail in tails:
-                if deadline is not None and time.monotonic() - began > deadline:
-                    raise ModelError("timeout", f"scoring took longer than {deadline:g} s")
-                total = first[tail[0]]
-                if len(tail) > 1:
-                    rows = _decode(llama, tail[:-1], len(head), last_only=False)
-                    total += sum(rows[i][token] for i, token in enumerate(tail[1:]))
-                    llama_cpp.llama_memory_seq_rm(memory, 0, len(head), -1)
-                sums.append(float(total))
-            llama_cpp.llama_memory_clear(memory, True)
-            llama.reset()
-        read = len(head) + sum(map(len, tails))
-        return Scores([s / len(t) for s, t in zip(sums, tails, strict=True)], sums, read, time.monotonic() - began)
+        self._lock, self._loaded, self._closed = Lock(), None, False
 
     def complete(
         self,
@@ -81,69 +59,292 @@ class GGUF:
         max_tokens: int = 256,
         deadline: float | None = None,
     ) -> Completion:
-        began, pieces, finish = time.monotonic(), [], "cut"
-        # A schema given here is ours, never a user's: it becomes llama.cpp's grammar.
-        form = {"type": "json_object", "schema": schema.model_json_schema()} if schema else None
-        with self._lock:
-            llama = self._llama()
-            chunks = llama.create_chat_completion(
-                [{"role": m.role, "content": m.content} for m in messages],
-                max_tokens=max_tokens, temperature=0.0, seed=0, response_format=form, stream=True,
-            )  # fmt: skip
-            for chunk in chunks:
-                choice = chunk["choices"][0]
-                pieces.append(choice["delta"].get("content") or "")
-                finish = choice["finish_reason"] or finish
-                if deadline is not None and time.monotonic() - began > deadline:
-                    raise ModelError("timeout", f"the answer took longer than {deadline:g} s")
-        text = "".join(pieces)
-        text = validated(text, schema) if schema else text
-        asked = sum(self.count_tokens(m.content) for m in messages)
-        return Completion(text, asked, len(pieces), time.monotonic() - began, finish)
+        """At the deadline: what is written so far (`finish` "cut"), but ModelError("timeout") if nothing is, or if a
+        schema was given. A schema that `max_tokens` does not suffice for is ModelError("cut")."""
+        began, written, finish = time.monotonic(), [], "stop"
+        with self._engine(deadline) as engine:
+            prompt = self._prompt(engine, messages, max_tokens)
+            grammar = _Grammar(engine, schema) if schema else None
+            try:
+                with engine.until(_left(began, deadline)):
+                    for token in _tokens(engine, prompt, grammar):
+                        written.append(token)
+                        if len(written) == max_tokens:
+                            finish = "length"
+                            break
+            except Aborted:
+                finish = "cut"
+            finally:
+                if grammar:
+                    grammar.close()
+            text = b"".join(map(engine.piece, written)).decode("utf-8", "replace").strip()
+        if finish == "cut" and (schema or not text):
+            raise ModelError("timeout", f"the answer took longer than {deadline:g} s")
+        if schema and finish == "length":
+            try:
+                text = validated(text, schema)
+            except ModelError:
+                raise ModelError("cut", f"{max_tokens} tokens did not suffice for a {schema.__name__}") from None
+        elif schema:
+            text = validated(text, schema)
+        return Completion(text, len(prompt), len(written), time.monotonic() - began, finish)
 
     def stream(
         self, messages: Sequence[Message], *, max_tokens: int = 256, deadline: float | None = None
     ) -> Iterator[str]:
-        yield self.complete(messages, max_tokens=max_tokens, deadline=deadline).text
+        """Others may use the model between two pieces; the text is taken up again where it was."""
+        began, written, decoder = time.monotonic(), [], codecs.getincrementaldecoder("utf-8")("replace")
+        prompt: list[int] = []
+        while len(written) < max_tokens:
+            left = _left(began, deadline)
+            with self._engine(left) as engine:
+                prompt = prompt or self._prompt(engine, messages, max_tokens)
+                try:
+                    with engine.until(left):
+                        token = int(engine.evaluate(prompt + written, growing=bool(written)).argmax())
+                except Aborted:
+                    raise ModelError("timeout", f"the answer took longer than {deadline:g} s") from None
+                if engine.ends(token):
+                    break
+                written.append(token)
+                text = decoder.decode(engine.piece(token))
+            if text:
+                yield text
+        if rest := decoder.decode(b"", final=True):
+            yield rest
+
+    def score(self, prefix: str, continuations: Sequence[str], *, deadline: float | None = None) -> Scores:
+        """log p of each continuation's first 64 tokens. A prefix too long for the context loses its beginning; an empty
+        one is the begin of a text. InputError if a continuation is empty.
+
+        The prefix is evaluated once and kept for the next call; continuations are parallel sequences of one batch, and
+        what they begin alike is evaluated once. The last token of each is only read, never evaluated.
+        """
+        began = time.monotonic()
+        with self._engine(deadline) as engine:
+            head, tails = _split(engine, prefix, continuations)
+            sums = np.zeros(len(tails), np.float64)
+            try:
+                with engine.until(_left(began, deadline)):
+                    first = log_softmax(engine.evaluate(head)[None])[0]
+                    for i, tail in enumerate(tails):
+                        sums[i] = first[tail[0]]
+                    for group in _groups(tails, engine.batch):
+                        _score_group(engine, head, group, tails, sums)
+            except Aborted:
+                raise ModelError("timeout", f"scoring took longer than {deadline:g} s") from None
+        lengths = [len(t) for t in tails]
+        means = [float(s) / n for s, n in zip(sums, lengths, strict=True)]
+        return Scores(means, [float(s) for s in sums], len(head) + sum(lengths), time.monotonic() - began)
 
     def choose(
         self, messages: Sequence[Message], letters: Sequence[str], *, deadline: float | None = None
     ) -> list[float]:
-        raise Unsupported("a GGUF model ranks by `score`; letters in one pass were noise at this size (design page)")
+        """A label is one token, with or without a space before it. InputError if one is longer."""
+        began = time.monotonic()
+        with self._engine(deadline) as engine:
+            spellings = [[t[0] for t in map(engine.tokenise, (x, f" {x}")) if len(t) == 1] for x in letters]
+            if not all(spellings):
+                raise InputError("choose: every label must be one token of the model; use letters or digits")
+            prompt = self._prompt(engine, messages, 1)
+            try:
+                with engine.until(_left(began, deadline)):
+                    row = engine.evaluate(prompt)
+            except Aborted:
+                raise ModelError("timeout", f"the choice took longer than {deadline:g} s") from None
+            values = np.array([np.logaddexp.reduce(row[s].astype(np.float64)) for s in spellings])
+        return (values - np.logaddexp.reduce(values)).tolist()
 
     def count_tokens(self, text: str) -> int:
-        return len(self._llama().tokenize(text.encode(), add_bos=False))
+        with self._engine(None) as engine:
+            return len(engine.tokenise(text))
 
     def close(self) -> None:
-        if self._loaded is not None:
-            self._loaded.close()
-            self._loaded = None
+        with self._lock:
+            self._closed = True
+            if self._loaded is not None:
+                self._loaded.close()
+                self._loaded = None
 
-
-def _decode(llama: Any, tokens: Sequence[int], start: int, *, last_only: bool) -> list[np.ndarray]:
-    """Log-probabilities [vocabulary] after the tokens asked for; logits are computed only there (all of them are slow)."""
-    import llama_cpp
-
-    rows: list[np.ndarray] = []
-    for at in range(0, len(tokens), 512):
-        part = tokens[at : at + 512]
-        batch = llama_cpp.llama_batch_init(len(part), 0, 1)
+    @contextmanager
+    def _engine(self, deadline: float | None) -> Iterator[Engine]:
+        if not self._lock.acquire(timeout=-1 if deadline is None else max(deadline, 0.0)):
+            raise ModelError("timeout", "the model is busy with another question")
         try:
-            batch.n_tokens = len(part)
-            wanted = []
-            for i, token in enumerate(part):
-                batch.token[i], batch.pos[i] = token, start + at + i
-                batch.n_seq_id[i], batch.seq_id[i][0] = 1, 0
-                want = not last_only or at + i == len(tokens) - 1
-                batch.logits[i] = int(want)
-                wanted += [i] if want else []
-            if llama_cpp.llama_decode(llama.ctx, batch) != 0:
-                raise ModelError("server", "llama.cpp could not evaluate the text")
-            for i in wanted:
-                pointer = llama_cpp.llama_get_logits_ith(llama.ctx, i)
-                logits = np.ctypeslib.as_array(pointer, (llama.n_vocab(),)).astype(np.float64)
-                top = logits.max()
-                rows.append(logits - top - np.log(np.exp(logits - top).sum()))
+            if self._closed:
+                raise ModelError("unavailable", f"model {self.name} is closed")
+            if self._loaded is None:
+                try:
+                    self._loaded = Engine(self._path, context=self._context, threads=self._threads)
+                except ValueError as error:
+                    raise InputError(
+                        f"model {self.name}: {self._path}: {error}; is it whole, and of a kind that llama.cpp knows?"
+                    ) from None
+            yield self._loaded
+        except Broken as error:
+            raise ModelError("server", str(error)) from None
         finally:
-            llama_cpp.llama_batch_free(batch)
-    return rows
+            self._lock.release()
+
+    def _prompt(self, engine: Engine, messages: Sequence[Message], reserve: int) -> list[int]:
+        tokens = chat_tokens(engine, messages)
+        if len(tokens) + reserve > engine.n_ctx:
+            raise ModelError(
+                "refused", f"{len(tokens)} tokens and {reserve} to write do not fit the context of {engine.n_ctx}"
+            )
+        return tokens
+
+
+def _left(began: float, deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - (time.monotonic() - began))
+
+
+def chat_tokens(engine: Engine, messages: Sequence[Message]) -> list[int]:
+    """The prompt by the model's own chat template. Contents never become control tokens, whatever they hold: the
+    template is rendered around placeholders, and each content is tokenised on its own as plain words."""
+    places = [f"\ue000{i}\ue001" for i in range(len(messages))]
+    shown = [{"role": m.role, "content": p} for m, p in zip(messages, places, strict=True)]
+    text = _render(engine, shown)
+    if text is None and len(messages) > 1 and messages[0].role == "system":  # some templates know no system role
+        text = _render(engine, [{"role": "user", "content": f"{places[0]}\n\n{places[1]}"}, *shown[2:]])
+    if text is None:
+        raise ModelError("refused", "the chat template of this model does not take this order of roles")
+    tokens: list[int] = []
+    for i, message in enumerate(messages):
+        before, found, text = text.partition(places[i])
+        if not found:
+            raise ModelError("refused", "the chat template of this model leaves out a message")
+        tokens += engine.tokenise(before, special=True) + engine.tokenise(message.content)
+    tokens += engine.tokenise(text, special=True)
+    start = engine.start
+    return tokens if tokens[: len(start)] == start else start + tokens
+
+
+def _render(engine: Engine, messages: list[dict[str, str]]) -> str | None:
+    from jinja2 import TemplateError
+    from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+
+    template, begin, end = engine.template()
+    try:
+        formatter: Any = Jinja2ChatFormatter(template or CHATML, eos_token=end, bos_token=begin)
+        return formatter(messages=messages).prompt
+    except (TemplateError, ValueError):
+        return None
+
+
+def _tokens(engine: Engine, prompt: list[int], grammar: _Grammar | None) -> Iterator[int]:
+    """The likeliest tokens one after another, as the grammar allows, up to the end mark."""
+    text = list(prompt)
+    while True:
+        row = engine.evaluate(text, growing=len(text) > len(prompt))
+        token = grammar.pick(row) if grammar else int(row.argmax())
+        if engine.ends(token):
+            return
+        yield token
+        text.append(token)
+
+
+class _Grammar:
+    """A schema as llama.cpp's grammar. It is asked about the likeliest few tokens, and about all only if none fits."""
+
+    def __init__(self, engine: Engine, schema: type[BaseModel]) -> None:
+        import llama_cpp.llama_cpp as c
+
+        self._c = c
+        self._sampler = c.llama_sampler_init_grammar(engine.vocab, _gbnf(schema).encode(), b"root")
+        if not self._sampler:
+            raise InputError(f"schema {schema.__name__}: llama.cpp has no grammar for it; use simpler types")
+
+    def pick(self, row: NDArray[np.float32]) -> int:
+        for count in (8, len(row)):
+            some = np.argpartition(-row, count - 1)[:count] if count < len(row) else np.arange(len(row))
+            some = some[np.argsort(-row[some], kind="stable")]
+            table = np.zeros(len(some), [("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+            table["id"], table["logit"] = some, row[some]
+            array = self._c.llama_token_data_array(
+                data=table.ctypes.data_as(self._c.llama_token_data_p), size=len(some), selected=-1, sorted=False
+            )
+            self._c.llama_sampler_apply(self._sampler, ctypes.byref(array))
+            best = int(table["logit"].argmax())
+            if np.isfinite(table["logit"][best]):
+                token = int(table["id"][best])
+                self._c.llama_sampler_accept(self._sampler, token)
+                return token
+        raise ModelError("malformed", "no token fits the schema")
+
+    def close(self) -> None:
+        self._c.llama_sampler_free(self._sampler)
+
+
+@lru_cache(maxsize=64)
+def _gbnf(schema: type[BaseModel]) -> str:
+    from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+    return json_schema_to_gbnf(json.dumps(schema.model_json_schema()))
+
+
+def _split(engine: Engine, prefix: str, continuations: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+    """Tokens of the prefix and of each continuation as it stands after the prefix."""
+    stem = prefix.rstrip(" ")
+    gap = prefix[len(stem) :]
+    head = engine.start + engine.tokenise(stem)
+    head = head or engine.blank
+    room = engine.n_ctx - engine.batch
+    if len(head) > room:
+        head = head[: len(engine.start)] + head[len(head) - room + len(engine.start) :]
+    # Tokenisers look no further back than the last word, so each continuation is tokenised after that word alone.
+    anchor = stem[max(stem.rfind(" "), stem.rfind("\n"), 0) :][-64:]
+    known = engine.tokenise(anchor) if anchor else []
+    tails = []
+    for i, continuation in enumerate(continuations):
+        if not continuation:
+            raise InputError(f"score: continuation {i} is empty")
+        whole = engine.tokenise(anchor + gap + continuation)
+        joins = whole[: len(known)] == known and len(whole) > len(known)
+        tails.append((whole[len(known) :] if joins else engine.tokenise(gap + continuation))[:LONGEST])
+    return head, tails
+
+
+def _groups(tails: Sequence[Sequence[int]], batch: int) -> Iterator[list[int]]:
+    """Places of continuations that need an evaluation, in groups that fit one batch, alike beginnings together."""
+    group: list[int] = []
+    used = 0
+    for i in sorted((i for i, t in enumerate(tails) if len(t) > 1), key=lambda i: tails[i]):
+        cost = len(tails[i]) - 1
+        shared = _alike(tails[group[-1]][:-1], tails[i][:-1]) if group else 0
+        if group and (len(group) == SEQUENCES or used + cost - shared > batch):
+            yield group
+            group, used, shared = [], 0, 0
+        group.append(i)
+        used += cost - shared
+    if group:
+        yield group
+
+
+def _alike(a: Sequence[int], b: Sequence[int]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _score_group(
+    engine: Engine, head: list[int], group: list[int], tails: Sequence[Sequence[int]], sums: NDArray[np.float64]
+) -> None:
+    """Adds log p of all but the first token of the group's continuations to `sums`. One evaluation."""
+    nodes: list[tuple[int, int, tuple[int, ...]]] = []
+    paths: list[list[int]] = []  # for each continuation, its nodes: shared with the one before as far as they are alike
+    for sequence, i in enumerate(group, 1):
+        read = tails[i][:-1]
+        shared = _alike(tails[group[sequence - 2]][:-1], read) if sequence > 1 else 0
+        path = paths[-1][:shared] if shared else []
+        for node in path:
+            token, depth, sequences = nodes[node]
+            nodes[node] = (token, depth, (*sequences, sequence))
+        for depth in range(shared, len(read)):
+            path.append(len(nodes))
+            nodes.append((read[depth], depth, (sequence,)))
+        paths.append(path)
+    engine.fork(head, len(group))
+    logits = engine.branch(nodes)
+    totals = log_sum(logits)
+    for i, path in zip(group, paths, strict=True):
+        following = tails[i][1:]
+        sums[i] += float((logits[path, following] - totals[path]).astype(np.float64).sum())

@@ -58,7 +58,7 @@ def standardise(values: NDArray[np.floating]) -> NDArray[np.float32]:
     return ((values - values.mean()) / spread if spread > 1e-9 else np.zeros(len(values))).astype(np.float32)
 
 
-def likelihood(llm: LLM, liked: Sequence[str], titles: Sequence[str], deadline: float) -> NDArray[np.float32] | None:
+def likelihood(llm: LLM, liked: Sequence[str], titles: Sequence[str], deadline: float | None) -> NDArray[np.float32] | None:
     """Mean log-probability per token of each title continuing the list of liked titles; None if the model failed."""
     try:
         scores = llm.score(render("rank", titles=", ".join(liked)), [f" {t}" for t in titles], deadline=deadline)

@@ -43,6 +43,7 @@ class Recommender:
 
     catalogue: Catalogue
     llm: LLM | None
+    deadline: float | None = DEADLINE
     _vocabulary: Vocabulary = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,7 +78,7 @@ class Recommender:
         ]
         liked = liked or [e.text for e in profile.likes]
         if self.llm is not None and self.llm.can_score and liked:
-            raw = likelihood(self.llm, liked, [i.title for i in items], DEADLINE)
+            raw = likelihood(self.llm, liked, [i.title for i in items], self.deadline)
             degraded = raw is None
             if raw is not None:
                 signals["llm"] = WEIGHT * standardise(raw)
