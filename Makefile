@@ -12,7 +12,7 @@ run: $(VENV)/local
 	@$(VENV)/bin/snowmelt chat .snowmelt/films
 
 test: $(VENV)/test
-	$(VENV)/bin/python -m pytest --deselect tests/test_evals_harness.py::test_the_same_command_twice_gives_the_same_figures # fails: see the closing note of the first session
+	$(VENV)/bin/python -m pytest
 
 check: $(VENV)/test
 	$(VENV)/bin/ruff check agent prompts retrieval tests

@@ -250,7 +250,7 @@ class _Grammar:
     def __init__(self, engine: Engine, schema: type[BaseModel]) -> None:
         import llama_cpp.llama_cpp as c
 
-        self._c = c
+        self._c: Any = c
         self._sampler = c.llama_sampler_init_grammar(engine.vocab, _gbnf(schema).encode(), b"root")
         if not self._sampler:
             raise InputError(f"schema {schema.__name__}: llama.cpp has no grammar for it; use simpler types")

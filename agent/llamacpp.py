@@ -36,17 +36,17 @@ class Engine:
     def __init__(self, path: Path, *, context: int, threads: int | None = None) -> None:
         import llama_cpp.llama_cpp as c
 
-        self._c = c
+        self._c: Any = c
         if not _log:
             _log.append(c.llama_log_callback(lambda level, text, data: None))
             c.llama_log_set(_log[0], ctypes.c_void_p(0))
             c.llama_backend_init()
         else:  # importing `llama_cpp` by someone else sets its own
             c.llama_log_set(_log[0], ctypes.c_void_p(0))
-        self._model = c.llama_model_load_from_file(os.fsencode(path), c.llama_model_default_params())
+        self._model: Any = c.llama_model_load_from_file(os.fsencode(path), c.llama_model_default_params())
         if not self._model:
             raise ValueError("llama.cpp does not load this file")
-        self.vocab = c.llama_model_get_vocab(self._model)
+        self.vocab: Any = c.llama_model_get_vocab(self._model)
         self.n_vocab = c.llama_vocab_n_tokens(self.vocab)
         params = c.llama_context_default_params()
         params.n_ctx = self.n_ctx = min(context, c.llama_model_n_ctx_train(self._model) or context)
@@ -54,7 +54,7 @@ class Engine:
         params.n_seq_max, params.kv_unified = SEQUENCES + 1, True
         params.n_threads = params.n_threads_batch = threads or min(_cores(), 16)
         params.no_perf = True
-        self._context = c.llama_init_from_model(self._model, params)
+        self._context: Any = c.llama_init_from_model(self._model, params)
         if not self._context:
             c.llama_model_free(self._model)
             raise ValueError("llama.cpp cannot make a context for this file")
@@ -92,13 +92,13 @@ class Engine:
     @property
     def start(self) -> list[int]:
         """The begin mark that this model wants before a text; none for many models."""
-        c = self._c
+        c: Any = self._c
         return [c.llama_vocab_bos(self.vocab)] if c.llama_vocab_get_add_bos(self.vocab) else []
 
     @property
     def blank(self) -> list[int]:
         """What stands before the very first word of a text: a begin mark, else an end mark."""
-        c = self._c
+        c: Any = self._c
         token = c.llama_vocab_bos(self.vocab)
         return [token if token >= 0 else c.llama_vocab_eos(self.vocab)]
 
@@ -107,7 +107,7 @@ class Engine:
 
     def template(self) -> tuple[str | None, str, str]:
         """The chat template of the file, and the texts of its begin and end tokens."""
-        c = self._c
+        c: Any = self._c
         found = c.llama_model_chat_template(self._model, None)
         marks = [c.llama_vocab_bos(self.vocab), c.llama_vocab_eos(self.vocab)]
         texts = [c.llama_vocab_get_text(self.vocab, m).decode("utf-8", "replace") if m >= 0 else "" for m in marks]

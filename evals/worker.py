@@ -4,8 +4,9 @@ Closures, `gc`, stack frames and file descriptors of the judge are out of reach 
 The child cannot open the data folder, the run folder or other processes' `/proc` entries either: an audit hook (which
 Python cannot take off again) refuses and reports it, and the arm is disqualified. It knows the folders as hashes only.
 
-Not defended: native code that opens files without Python noticing, a child process whose command hides the path, a copy
-of the data elsewhere on the disk, an arm that brings a public data set with it, the network. Whoever runs a stranger's arm runs a stranger's code.
+Not defended: native code that opens files without Python noticing, a child process whose command hides the path, a
+copy of the data elsewhere on the disk, an arm that brings a public data set with it, the network. Whoever runs a
+stranger's arm runs a stranger's code.
 """
 
 import json

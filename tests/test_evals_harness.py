@@ -218,8 +218,8 @@ def remembers_cases(train):
 
     return score
 '''
-CAUGHT = ("opens_the_file", "opens_it_by_a_link", "opens_it_below_a_descriptor", "lists_the_folder", "asks_a_shell", "hides_its_tracks",
-          "reads_the_judges_command_line", "reads_the_judges_memory")  # fmt: skip
+CAUGHT = ("opens_the_file", "opens_it_by_a_link", "opens_it_below_a_descriptor", "lists_the_folder", "asks_a_shell",
+          "hides_its_tracks", "reads_the_judges_command_line", "reads_the_judges_memory")  # fmt: skip
 IN_VAIN = ("searches_memory", "searches_its_room", "reads_open_files", "remembers_cases")
 
 
