@@ -235,7 +235,7 @@ def ease(train: Train) -> Scorer:
     return _Folding(train, score)
 
 
-@_grid(*({"factors": f, "alpha": a, "regularisation": r} for f in (32, 64) for a in (1, 4, 20) for r in (3, 30, 100)))
+@_grid(*({"alpha": a, "regularisation": r} for a in (1, 4, 20) for r in (3, 30, 100)))
 def als(train: Train) -> Scorer:
     """Implicit-feedback ALS (the `implicit` package), people folded in exactly."""
     from implicit.cpu.als import AlternatingLeastSquares
@@ -255,6 +255,8 @@ def svd(train: Train) -> Scorer:
     """Surprise's biased SVD on warm ratings; a new person is a ridge regression on their likes at the top rating."""
     if train.scale not in ("stars", "ten"):
         raise InputError("svd predicts ratings; this data set has none")
+    if not len(train.item):
+        raise InputError("svd needs behaviour; this split has none")
     import surprise
 
     by_user: dict[int, list[tuple[int, float]]] = {u: [] for u in range(train.people)}

@@ -237,7 +237,7 @@ def load(folder: str | Path) -> Dataset:
     for patterns, loader in layouts:
         if all(next(folder.glob(pattern), None) for pattern in patterns):
             try:
-                return loader(folder)
+                return loader(folder)  # type: ignore[return-value]
             except UnicodeDecodeError as error:
                 raise InputError(f"{folder}: a file is not UTF-8 text ({error.reason})") from None
             except csv.Error as error:

@@ -100,12 +100,9 @@ def judge(
     seed: int, score: Callable[[Sequence[Case]], Block], block: int, advance: Callable[[int], None],
     note: Callable[[Person, dict[str, Any]], None] | None = None,
 ) -> Result:  # fmt: skip
-    """Ask an arm for scores, `block` cases at a time, and keep what the metrics need. Ties fall in one seeded random
-    order of the items (never in file order, which often follows popularity or time)."""
+    """Ask an arm for scores, `block` cases at a time, and keep what the metrics need. Ties fall in a seeded
+    random order of each person's own: never in file order, which often follows popularity or time."""
     n = len(people)
-    tie = np.random.default_rng([seed, 0x71E]).permutation(items)
-    place = np.empty(items, np.int64)
-    place[tie] = np.arange(items)
     r = Result(
         [p.number for p in people], np.full((n, POOL), -1, np.int32), np.full((n, POOL), np.nan, np.float32),
         np.zeros((n, POOL), bool), np.zeros(n, np.int64), np.zeros(n, np.int64), np.full(n, np.nan), [], [],
@@ -117,7 +114,8 @@ def judge(
         for i, row, meta in zip(range(part.start, part.stop), answer.scores, answer.meta, strict=True):
             person, universe = people[i], universes[i]
             shown, gold = person.at(reveal)
-            order = tie if universe is None else universe[np.argsort(place[universe])]
+            order = np.arange(items) if universe is None else universe
+            order = np.random.default_rng([seed, person.number, 0x71E]).permutation(order)
             row[shown] = np.nan
             values = row[order]
             scored = ~np.isnan(values)

@@ -83,9 +83,8 @@ class Yardstick:
     def _reachable(self) -> int:
         """Items that anyone could be shown: the union of the candidates."""
         pools = {id(p.candidates): p.candidates for p in self.split.final.people}
-        if None in pools.values():
-            return len(self.data.ids)
-        return len(np.unique(np.concatenate([rows for rows in pools.values() if rows is not None])))
+        some = [rows for rows in pools.values() if rows is not None]
+        return len(np.unique(np.concatenate(some))) if len(some) == len(pools) else len(self.data.ids)
 
 
 def summarise(config: Config, data: Dataset, split: Split, runs: Sequence[ArmRun]) -> dict[str, Any]:

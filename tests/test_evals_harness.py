@@ -378,6 +378,60 @@ def test_nothing_revealed_still_ranks_and_says_so(taste: Path):
     assert ease["metrics"]["log_popularity_difference"]["mean"] is None  # undefined is null, not zero
 
 
+def test_new_items_are_ranked_among_themselves(taste: Path):
+    result = evaluate(taste, split="item", arms=["popularity", "ease", "bm25"], reveal=[3])
+    arms = {a["name"]: a for a in result["arms"]}
+    assert not any(told["error"] for told in result["settings"].values())
+    assert arms["ease"]["metrics"]["degraded"]["mean"] == 1  # no behaviour on any candidate: all scores are the same
+    assert arms["bm25"]["metrics"]["degraded"]["mean"] == 0
+    assert arms["bm25"]["metrics"]["ndcg@10"]["mean"] > 1.5 * arms["ease"]["metrics"]["ndcg@10"]["mean"]
+
+
+def test_a_scene_without_behaviour_is_served_by_texts_and_tunes_nothing(taste: Path):
+    result = evaluate(taste, split="scene", arms=["popularity", "item-knn", "svd", "bm25"], reveal=[3])
+    assert result["settings"]["bm25"]["tried"] == [] and result["warm_people"] == 0
+    assert "needs behaviour" in result["settings"]["svd"]["error"]
+    assert ndcg(result, "bm25", 3)["low"] > ndcg(result, "item-knn", 3)["high"]
+    assert next(a for a in result["arms"] if a["name"] == "bm25")["metrics"]["novelty"]["mean"] is None
+
+
+def test_a_new_domain_is_ranked_from_the_old_one(tmp_path: Path):
+    """Even and odd items are two domains; people of a cluster like its items in both."""
+    folder = world(tmp_path / "two", clusters=5)
+    items = [json.loads(line) for line in (folder / "items.jsonl").read_text("utf-8").splitlines()]
+    lines = [json.dumps({**item, "domain": "ab"[(i // 5) % 2]}, ensure_ascii=False) for i, item in enumerate(items)]
+    (folder / "items.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    split = splits.make(load(folder), "domain", target="b")
+    for person in split.final.people:
+        assert all((i // 5) % 2 == 0 for i in person.order) and all((i // 5) % 2 == 1 for i in person.gold)
+    result = evaluate(folder, split="domain", target="b", arms=["popularity", "ease"], reveal=[0, 4])
+    assert ndcg(result, "ease", 4)["low"] > ndcg(result, "popularity", 4)["high"]
+    with pytest.raises(InputError, match="no domain 'c'"):
+        evaluate(folder, split="domain", target="c", arms=["popularity"])
+
+
+def test_impressions_rank_what_was_shown(taste: Path, tmp_path: Path):
+    """The click is in the cluster of the history; four items of other clusters were shown beside it."""
+    rng = np.random.default_rng(0)
+    for name in ("items.jsonl", "interactions.csv"):
+        (tmp_path / name).write_bytes((taste / name).read_bytes())
+    shown = []
+    for person in range(80):
+        own = rng.permutation(np.arange(person % 5, ITEMS, 5))
+        others = [int(rng.integers(0, ITEMS // 5)) * 5 + (person + n) % 5 for n in range(1, 5)]
+        names = [f"i{i}" for i in (own[6], *others)]
+        shown.append(
+            {"user": f"s{person}", "history": [f"i{i}" for i in own[:6]], "candidates": names, "clicked": names[:1]}
+        )
+    (tmp_path / "impressions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in shown))
+    result = evaluate(tmp_path, split="impressions", arms=["random", "item-knn"], reveal=[0, 5], out=tmp_path / "run")
+    row = next(a for a in result["arms"] if a["name"] == "item-knn" and a["reveal"] == 5)
+    assert row["metrics"]["mrr@10"]["mean"] > 0.9 and row["metrics"]["auc"]["mean"] > 0.9
+    assert ndcg(result, "random", 5)["n"] == 40 and ndcg(result, "random", 5)["mean"] < 0.8
+    ranked = {len({line.split()[2] for line in (tmp_path / "run" / "trec").joinpath("random.reveal-5.run").open()})}
+    assert max(ranked) <= ITEMS and result["settings"]["item-knn"]["tried"]
+
+
 def test_sampled_candidates_are_labelled(taste: Path):
     full = evaluate(taste, arms=["popularity"], reveal=[2])
     sampled = evaluate(taste, arms=["popularity"], reveal=[2], sampled=20)
@@ -398,8 +452,8 @@ def test_time_order_trains_on_the_past_only(taste: Path):
 def test_ties_do_not_follow_the_file(taste: Path, tmp_path: Path):
     (tmp_path / "flat.py").write_text("def flat(train): return lambda case: [1.0] * len(train.ids)\n")
     evaluate(taste, arms=[f"{tmp_path / 'flat.py'}:flat"], reveal=[1], out=tmp_path / "run")
-    first = next(line.split()[2] for line in next((tmp_path / "run" / "trec").glob("*.run")).open())
-    assert first not in ("i0", "i1")
+    lines = [line.split() for line in next((tmp_path / "run" / "trec").glob("*.run")).open()]
+    assert len({item for _, _, item, rank, *_ in lines if rank == "1"}) > 15  # of 30 people
     assert rank(np.array([1, np.nan, 3, 1, 3], np.float32), 3).tolist() == [2, 4, 0]
 
 
