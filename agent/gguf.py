@@ -8,25 +8,23 @@ since tokenisers glue a space to the word that follows.
 from __future__ import annotations
 
 import codecs
-import ctypes
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel
-from snowmelt.agent.llamacpp import SEQUENCES, Aborted, Broken, Engine, log_softmax, log_sum
+from snowmelt.agent.grammar import Grammar
+from snowmelt.agent.llamacpp import Aborted, Broken, Engine, log_softmax, log_sum
 from snowmelt.agent.llm import Completion, Message, ModelError, Scores, validated
 from snowmelt.retrieval.errors import InputError
 
 CONTEXT = 4096  # tokens; less if the model was trained on less
 LONGEST = 64  # tokens of a continuation that are scored; the rest is not read
+SLACK = 6  # tokens that may be evaluated for nothing to save a batch
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
 )
@@ -60,13 +58,14 @@ class GGUF:
         deadline: float | None = None,
     ) -> Completion:
         """At the deadline: what is written so far (`finish` "cut"), but ModelError("timeout") if nothing is, or if a
-        schema was given. A schema that `max_tokens` does not suffice for is ModelError("cut")."""
+        schema was given. A schema that `max_tokens` does not suffice for is ModelError("cut"); to make that
+        rare, what has no end in the schema gets one, and near the end of the tokens everything open is closed."""
         began, written, finish = time.monotonic(), [], "stop"
         with self._engine(deadline) as engine:
             prompt = self._prompt(engine, messages, max_tokens)
-            grammar = _Grammar(engine, schema) if schema else None
+            grammar = Grammar(engine, schema, max_tokens) if schema else None
             try:
-                with engine.until(_left(began, deadline)):
+                with engine.text.until(_left(began, deadline)):
                     for token in _tokens(engine, prompt, grammar):
                         written.append(token)
                         if len(written) == max_tokens:
@@ -100,8 +99,8 @@ class GGUF:
             with self._engine(left) as engine:
                 prompt = prompt or self._prompt(engine, messages, max_tokens)
                 try:
-                    with engine.until(left):
-                        token = int(engine.evaluate(prompt + written, growing=bool(written)).argmax())
+                    with engine.text.until(left):
+                        token = int(engine.text.evaluate(prompt + written, growing=bool(written)).argmax())
                 except Aborted:
                     raise ModelError("timeout", f"the answer took longer than {deadline:g} s") from None
                 if engine.ends(token):
@@ -117,20 +116,26 @@ class GGUF:
         """log p of each continuation's first 64 tokens. A prefix too long for the context loses its beginning; an empty
         one is the begin of a text. InputError if a continuation is empty.
 
-        The prefix is evaluated once and kept for the next call; continuations are parallel sequences of one batch, and
-        what they begin alike is evaluated once. The last token of each is only read, never evaluated.
+        The prefix is evaluated once and kept for the next call; continuations are parallel sequences. The last token of
+        each is only read, never evaluated. A score does not depend on the other continuations.
         """
         began = time.monotonic()
         with self._engine(deadline) as engine:
             head, tails = _split(engine, prefix, continuations)
+            texts = engine.texts(len(head) + LONGEST)
             sums = np.zeros(len(tails), np.float64)
             try:
-                with engine.until(_left(began, deadline)):
-                    first = log_softmax(engine.evaluate(head)[None])[0]
+                with texts.until(_left(began, deadline)):
+                    first = log_softmax(texts.evaluate(head)[None])[0]
                     for i, tail in enumerate(tails):
                         sums[i] = first[tail[0]]
-                    for group in _groups(tails, engine.batch):
-                        _score_group(engine, head, group, tails, sums)
+                    for length, group in _groups(tails, texts.parallel, texts.batch):
+                        # shorter ones are filled up with what is never looked at
+                        read = [(tails[i][:-1] + [head[-1]] * length)[:length] for i in group]
+                        for i, logits in zip(group, texts.branches(head, read), strict=True):
+                            after = tails[i][1:]
+                            rows = logits[: len(after)]
+                            sums[i] += float((rows[range(len(after)), after] - log_sum(rows)).sum(dtype=np.float64))
             except Aborted:
                 raise ModelError("timeout", f"scoring took longer than {deadline:g} s") from None
         lengths = [len(t) for t in tails]
@@ -148,8 +153,8 @@ class GGUF:
                 raise InputError("choose: every label must be one token of the model; use letters or digits")
             prompt = self._prompt(engine, messages, 1)
             try:
-                with engine.until(_left(began, deadline)):
-                    row = engine.evaluate(prompt)
+                with engine.text.until(_left(began, deadline)):
+                    row = engine.text.evaluate(prompt)
             except Aborted:
                 raise ModelError("timeout", f"the choice took longer than {deadline:g} s") from None
             values = np.array([np.logaddexp.reduce(row[s].astype(np.float64)) for s in spellings])
@@ -232,55 +237,16 @@ def _render(engine: Engine, messages: list[dict[str, str]]) -> str | None:
         return None
 
 
-def _tokens(engine: Engine, prompt: list[int], grammar: _Grammar | None) -> Iterator[int]:
+def _tokens(engine: Engine, prompt: list[int], grammar: Grammar | None) -> Iterator[int]:
     """The likeliest tokens one after another, as the grammar allows, up to the end mark."""
     text = list(prompt)
     while True:
-        row = engine.evaluate(text, growing=len(text) > len(prompt))
+        row = engine.text.evaluate(text, growing=len(text) > len(prompt))
         token = grammar.pick(row) if grammar else int(row.argmax())
         if engine.ends(token):
             return
         yield token
         text.append(token)
-
-
-class _Grammar:
-    """A schema as llama.cpp's grammar. It is asked about the likeliest few tokens, and about all only if none fits."""
-
-    def __init__(self, engine: Engine, schema: type[BaseModel]) -> None:
-        import llama_cpp.llama_cpp as c
-
-        self._c: Any = c
-        self._sampler = c.llama_sampler_init_grammar(engine.vocab, _gbnf(schema).encode(), b"root")
-        if not self._sampler:
-            raise InputError(f"schema {schema.__name__}: llama.cpp has no grammar for it; use simpler types")
-
-    def pick(self, row: NDArray[np.float32]) -> int:
-        for count in (8, len(row)):
-            some = np.argpartition(-row, count - 1)[:count] if count < len(row) else np.arange(len(row))
-            some = some[np.argsort(-row[some], kind="stable")]
-            table = np.zeros(len(some), [("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-            table["id"], table["logit"] = some, row[some]
-            array = self._c.llama_token_data_array(
-                data=table.ctypes.data_as(self._c.llama_token_data_p), size=len(some), selected=-1, sorted=False
-            )
-            self._c.llama_sampler_apply(self._sampler, ctypes.byref(array))
-            best = int(table["logit"].argmax())
-            if np.isfinite(table["logit"][best]):
-                token = int(table["id"][best])
-                self._c.llama_sampler_accept(self._sampler, token)
-                return token
-        raise ModelError("malformed", "no token fits the schema")
-
-    def close(self) -> None:
-        self._c.llama_sampler_free(self._sampler)
-
-
-@lru_cache(maxsize=64)
-def _gbnf(schema: type[BaseModel]) -> str:
-    from llama_cpp.llama_grammar import json_schema_to_gbnf
-
-    return json_schema_to_gbnf(json.dumps(schema.model_json_schema()))
 
 
 def _split(engine: Engine, prefix: str, continuations: Sequence[str]) -> tuple[list[int], list[list[int]]]:
@@ -289,7 +255,7 @@ def _split(engine: Engine, prefix: str, continuations: Sequence[str]) -> tuple[l
     gap = prefix[len(stem) :]
     head = engine.start + engine.tokenise(stem)
     head = head or engine.blank
-    room = engine.n_ctx - engine.batch
+    room = engine.n_ctx - LONGEST
     if len(head) > room:
         head = head[: len(engine.start)] + head[len(head) - room + len(engine.start) :]
     # Tokenisers look no further back than the last word, so each continuation is tokenised after that word alone.
@@ -305,46 +271,18 @@ def _split(engine: Engine, prefix: str, continuations: Sequence[str]) -> tuple[l
     return head, tails
 
 
-def _groups(tails: Sequence[Sequence[int]], batch: int) -> Iterator[list[int]]:
-    """Places of continuations that need an evaluation, in groups that fit one batch, alike beginnings together."""
+def _groups(tails: Sequence[Sequence[int]], parallel: int, batch: int) -> Iterator[tuple[int, list[int]]]:
+    """Places of continuations that need an evaluation, in groups of about one length; and the length of each group."""
     group: list[int] = []
-    used = 0
-    for i in sorted((i for i, t in enumerate(tails) if len(t) > 1), key=lambda i: tails[i]):
-        cost = len(tails[i]) - 1
-        shared = _alike(tails[group[-1]][:-1], tails[i][:-1]) if group else 0
-        if group and (len(group) == SEQUENCES or used + cost - shared > batch):
-            yield group
-            group, used, shared = [], 0, 0
+    length = waste = 0
+    for i in sorted((i for i, t in enumerate(tails) if len(t) > 1), key=lambda i: -len(tails[i])):
+        own = len(tails[i]) - 1
+        if group and (len(group) == min(parallel, batch // length) or waste + length - own > SLACK):
+            yield length, group
+            group = []
+        if not group:
+            length, waste = max(own, 2), 0  # llama.cpp takes other, differently rounding ways for a single token
         group.append(i)
-        used += cost - shared
+        waste += length - own
     if group:
-        yield group
-
-
-def _alike(a: Sequence[int], b: Sequence[int]) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-
-
-def _score_group(
-    engine: Engine, head: list[int], group: list[int], tails: Sequence[Sequence[int]], sums: NDArray[np.float64]
-) -> None:
-    """Adds log p of all but the first token of the group's continuations to `sums`. One evaluation."""
-    nodes: list[tuple[int, int, tuple[int, ...]]] = []
-    paths: list[list[int]] = []  # for each continuation, its nodes: shared with the one before as far as they are alike
-    for sequence, i in enumerate(group, 1):
-        read = tails[i][:-1]
-        shared = _alike(tails[group[sequence - 2]][:-1], read) if sequence > 1 else 0
-        path = paths[-1][:shared] if shared else []
-        for node in path:
-            token, depth, sequences = nodes[node]
-            nodes[node] = (token, depth, (*sequences, sequence))
-        for depth in range(shared, len(read)):
-            path.append(len(nodes))
-            nodes.append((read[depth], depth, (sequence,)))
-        paths.append(path)
-    engine.fork(head, len(group))
-    logits = engine.branch(nodes)
-    totals = log_sum(logits)
-    for i, path in zip(group, paths, strict=True):
-        following = tails[i][1:]
-        sums[i] += float((logits[path, following] - totals[path]).astype(np.float64).sum())
+        yield length, group

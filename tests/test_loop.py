@@ -131,6 +131,11 @@ def test_importing_the_agent_is_light() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_model_that_would_not_be_asked_is_refused(films: Catalogue) -> None:
+    with pytest.raises(InputError, match="gives no likelihoods"):
+        Recommender.open(films.folder.parent, model="openai:some-model")
+
+
 @pytest.mark.gguf
 def test_the_real_model_scores_and_ranks(films: Catalogue) -> None:
     recommender = Recommender.open(films.folder.parent, model="local")
