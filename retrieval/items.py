@@ -1,17 +1,26 @@
-"""An item of the catalogue, and how items are read from JSONL or CSV."""
+"""What a catalogue holds: items, and the schema that ingestion infers for their attributes."""
 
 import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from snowmelt.retrieval.errors import InputError
 
 Value = bool | float | str | tuple[str, ...]
+"""number -> float, date -> "YYYY-MM-DD", list -> tuple of strings, category and text -> str."""
+
+Kind = Literal["number", "date", "category", "list", "text", "boolean"]
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+# An address or a code ("https://...", "tt0114709", "4006381333931"): one word with digits or slashes, nothing to read.
+# ASCII only: a Chinese sentence has no spaces either.
+_CODE = re.compile(r"(?=[!-~]*[\d/])[!-~]{6,}")
+
 LONGEST = 20_000  # characters of a description; what follows is cut
 # C0/C1 controls, bidi overrides and isolates, zero-width space, BOM: invisible, and used to hide text from people.
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -20,6 +29,8 @@ _TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|</?[a-zA-Z][^<>]*>", re.DOTALL 
 
 @dataclass(frozen=True, slots=True)
 class Item:
+    """One thing that can be recommended. `attributes` holds only what is known of it, already typed."""
+
     id: str
     title: str
     description: str = ""
@@ -27,14 +38,76 @@ class Item:
 
     @property
     def text(self) -> str:
-        """What is embedded, searched and may be quoted in a reason: title, words of the attributes, description."""
-        parts = [self.title]
-        for value in self.attributes.values():
-            if isinstance(value, tuple):
-                parts.append(", ".join(value))
-            elif isinstance(value, str):
-                parts.append(value)
-        return ". ".join(p for p in [*parts, self.description] if p)
+        """`item_text` for code that has no schema at hand: nothing is left out but numbers, booleans and dates."""
+        names = [n for n, v in self.attributes.items() if not isinstance(v, str) or not _DATE.fullmatch(v)]
+        return _joined(self, sorted(names, key=lambda name: not is_alias(name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One column: its kind and what is known of its values.
+
+    `known` counts the items that have it. `minimum` and `maximum` are numbers or ISO dates, None for other kinds.
+    `values` (category, list) counts items per value, the 5,000 most frequent, descending.
+    """
+
+    name: str
+    kind: Kind
+    known: int = 0
+    minimum: float | str | None = None
+    maximum: float | str | None = None
+    values: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Attributes in the order of the file, over `count` items. `aliases` name those that hold other titles."""
+
+    attributes: dict[str, Attribute] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    count: int = 0
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Schema":
+        raw = json.loads(text)
+        attributes = {name: Attribute(**attribute) for name, attribute in raw["attributes"].items()}
+        return cls(attributes, tuple(raw["aliases"]), raw["count"])
+
+
+def is_alias(name: str) -> bool:
+    """Does an attribute of this name hold other titles of the item ("original_title", "title_zh")?"""
+    return "title" in name.casefold()
+
+
+def item_text(item: Item, schema: Schema) -> str:
+    """What is embedded, indexed by BM25 and may be quoted in a reason. Plain text; the same for the same input.
+
+    Title, other titles, list, category and text attributes in the order of the schema, description. Numbers, dates,
+    booleans are left out (they are filters), and so are web addresses and codes in text attributes.
+    """
+    names = [*schema.aliases]
+    for name, attribute in schema.attributes.items():
+        if name in schema.aliases or attribute.kind not in ("list", "category", "text"):
+            continue
+        value = item.attributes.get(name)
+        if attribute.kind == "text" and isinstance(value, str) and _CODE.fullmatch(value):
+            continue
+        names.append(name)
+    return _joined(item, names)
+
+
+def _joined(item: Item, names: list[str]) -> str:
+    parts = [item.title]
+    for name in names:
+        value = item.attributes.get(name)
+        if isinstance(value, tuple):
+            parts.append(", ".join(value))
+        elif isinstance(value, str):
+            parts.append(value)
+    return ". ".join(dict.fromkeys(p for p in [*parts, item.description] if p))
 
 
 def clean(text: str) -> str:

@@ -36,3 +36,10 @@ class Lexical:
         if not words:
             return np.zeros(self.count, np.float32)
         return np.asarray(self._index.get_scores(words), np.float32)
+
+    def top(self, query: str, k: int, mask: NDArray[np.bool_] | None = None) -> list[int]:
+        """Rows of the `k` best matches (score above 0), best first."""
+        scores = self.scores(query)
+        if mask is not None:
+            scores = np.where(mask, scores, 0)
+        return [int(r) for r in np.argsort(-scores, kind="stable")[:k] if scores[r] > 0]

@@ -7,6 +7,7 @@ import sys
 import pytest
 from snowmelt.agent import Conversation, Profile, Recommender
 from snowmelt.agent.cli import main
+from snowmelt.agent.hosted import HostedLLM
 from snowmelt.agent.llm import Scores
 from snowmelt.agent.ranking import BOUND, bounded
 from snowmelt.agent.reasons import verified
@@ -133,7 +134,7 @@ def test_importing_the_agent_is_light() -> None:
 
 def test_a_model_that_would_not_be_asked_is_refused(films: Catalogue) -> None:
     with pytest.raises(InputError, match="gives no likelihoods"):
-        Recommender.open(films.folder.parent, model="openai:some-model")
+        Recommender(films, HostedLLM("some-model", base_url="http://127.0.0.1:9/v1", api_key="none"))
 
 
 @pytest.mark.gguf
