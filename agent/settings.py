@@ -1,0 +1,26 @@
+"""What Snowmelt takes from the environment, read here and nowhere else. No key ever comes from the command line."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_OURS = ("api.openai.com", "localhost", "127.0.0.1", "::1")
+
+
+def api_key_for(base_url: str | None, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The key to send to `base_url` (None: OpenAI itself), or None.
+
+    SNOWMELT_API_KEY is for whatever endpoint is named. OPENAI_API_KEY goes to OpenAI and to this machine only: another
+    company's endpoint has no business with it.
+    """
+    if key := environ.get("SNOWMELT_API_KEY", "").strip():
+        return key
+    if base_url is not None and urlsplit(base_url).hostname not in _OURS:
+        return None
+    return environ.get("OPENAI_API_KEY", "").strip() or None
+
+
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the demo catalogues are kept once indexed: $XDG_CACHE_HOME/snowmelt, by default ~/.cache/snowmelt."""
+    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snowmelt"
