@@ -25,8 +25,9 @@ def evaluate(
     import tempfile
 
     from snowmelt.evals import summary
-    from snowmelt.evals.harness import Config, run, surroundings
+    from snowmelt.evals.harness import run
     from snowmelt.evals.report import write_report
+    from snowmelt.evals.run_folder import Config, surroundings
     from snowmelt.evals.systems import NO_LLM
 
     config = Config(
@@ -39,7 +40,7 @@ def evaluate(
         loaded, parts, runs = run(config, folder, home, progress)
         result = summary.summarise(config, loaded, parts, runs)
         result["config"] = {**vars(config), "dataset_sha256": loaded.digest}
-        result["surroundings"] = surroundings(config)
+        result["surroundings"] = surroundings(config.model)
         result = summary.clean(result)
         summary.write_trec(folder, loaded, parts, runs)
         (folder / "run.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 from snowmelt.evals import charts
 from snowmelt.evals.data import Dataset
-from snowmelt.evals.harness import ArmRun
+from snowmelt.evals.run_folder import ArmRun
 from snowmelt.evals.simulated_user import held
 from snowmelt.evals.splits import Split
 from snowmelt.evals.statistics import Comparison, Estimate

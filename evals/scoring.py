@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,26 @@ from snowmelt.evals import metrics
 from snowmelt.evals.data import Dataset, Rows
 from snowmelt.evals.splits import Person
 from snowmelt.evals.systems import Case
-from snowmelt.evals.worker import Block
 
 POOL = 100  # depth of the pool of an arm that scores everything, and of the run files
+
+
+@dataclass(frozen=True)
+class Block:
+    """`scores` float32 [cases, items], NaN where not scored. `meta`: per case degraded, tokens_in, tokens_out, seconds,
+    failure ("" if none), calls."""
+
+    scores: NDArray[np.float32]
+    meta: list[dict[str, Any]]
+
+
+class Level(NamedTuple):
+    """Who is asked at one count of revealed likes (or answered questions, or seeker turns), aligned: the people, the
+    cases that a system sees, and the rows that are ranked for each (None: the catalogue)."""
+
+    people: Sequence[Person]
+    cases: Sequence[Case]
+    candidates: Sequence[Rows | None]
 
 
 @dataclass
@@ -40,8 +57,13 @@ class Result:
     failed: NDArray[np.bool_]
     messages: dict[str, int]
 
+    def values(self) -> NDArray[np.float64]:
+        """NDCG@10 of each person."""
+        return metrics.ranking_metrics(self.hits, self.relevant, 10)["ndcg@10"]
+
     def ndcg(self) -> float:
-        values = metrics.ranking_metrics(self.hits, self.relevant, 10)["ndcg@10"]
+        """Mean NDCG@10; NaN where it is defined for nobody."""
+        values = self.values()
         return float(np.nanmean(values)) if len(values) and not np.isnan(values).all() else float("nan")
 
 
@@ -61,9 +83,7 @@ def candidates_of(person: Person, reveal: int, items: int, sampled: int | None, 
     return universe if universe is None or not np.isin(shown, universe).any() else np.setdiff1d(universe, shown)
 
 
-def cases_at(
-    people: Sequence[Person], reveal: int, data: Dataset, sampled: int | None, seed: int
-) -> tuple[list[Person], list[Case], list[Rows | None]]:
+def cases_at(people: Sequence[Person], reveal: int, data: Dataset, sampled: int | None, seed: int) -> Level:
     """The people that still have a held-out like at `reveal`, as what a system sees, with their candidate rows."""
     kept, cases, universes = [], [], []
     shared: dict[int, tuple[str, ...]] = {}
@@ -81,52 +101,61 @@ def cases_at(
         kept.append(person)
         cases.append(Case(person.number, tuple(data.ids[r] for r in shown), (), names))
         universes.append(rows)
-    return kept, cases, universes
+    return Level(kept, cases, universes)
 
 
-def rank(scores: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
-    """Positions of the `depth` best scores, best first, equal scores in the order given; NaN is never ranked."""
-    known = np.flatnonzero(~np.isnan(scores))
-    values = scores[known]
+def tie_keys(rows: NDArray[np.integer], number: int, seed: int) -> NDArray[np.uint64]:
+    """A person's own random order of items, for equal scores: the same whatever arm is judged and whatever else is
+    ranked, so two arms that score alike rank alike. splitmix64 (Steele, Lea and Flood, OOPSLA 2014) of the row."""
+    start = np.random.default_rng([seed, number, 0x71E]).integers(0, 2**63, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        z = start + rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def rank(values: NDArray[np.float32], rows: Rows, depth: int, number: int, seed: int) -> Rows:
+    """The `depth` of `rows` with the best `values`, best first; equal values in the person's own random order (never
+    in file order, which often follows popularity or time); NaN is never ranked."""
+    known = ~np.isnan(values)
+    values, rows = values[known], rows[known]
     if len(values) > depth:
         least = np.partition(values, len(values) - depth)[len(values) - depth]
         keep = values >= least
-        known, values = known[keep], values[keep]
-    return known[np.argsort(-values, kind="stable")[:depth]]
+        values, rows = values[keep], rows[keep]
+    return rows[np.lexsort((tie_keys(rows, number, seed), -values))[:depth]]
 
 
 def judge(
-    people: Sequence[Person], reveal: int, cases: Sequence[Case], universes: Sequence[Rows | None], items: int,
-    seed: int, score: Callable[[Sequence[Case]], Block], block: int, advance: Callable[[int], None],
-    note: Callable[[Person, dict[str, Any]], None] | None = None,
+    level: Level, reveal: int, items: int, seed: int, score: Callable[[Sequence[Case]], Block], block: int,
+    advance: Callable[[int], None] | None = None, note: Callable[[Person, dict[str, Any]], None] | None = None,
 ) -> Result:  # fmt: skip
-    """Ask an arm for scores, `block` cases at a time, and keep what the metrics need. Ties fall in a seeded
-    random order of each person's own: never in file order, which often follows popularity or time."""
-    n = len(people)
+    """Ask an arm for scores, `block` cases at a time, and keep what the metrics need. `advance` hears how many were
+    judged, `note` each person's meta that holds model calls."""
+    n, catalogue = len(level.people), np.arange(items, dtype=np.int32)
     r = Result(
-        [p.number for p in people], np.full((n, POOL), -1, np.int32), np.full((n, POOL), np.nan, np.float32),
+        [p.number for p in level.people], np.full((n, POOL), -1, np.int32), np.full((n, POOL), np.nan, np.float32),
         np.zeros((n, POOL), bool), np.zeros(n, np.int64), np.zeros(n, np.int64), np.full(n, np.nan), [], [],
         np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, bool), np.zeros(n, bool), {},
     )  # fmt: skip
     for start in range(0, n, block):
-        part = slice(start, min(n, start + block))
-        answer = score(cases[part])
-        for i, row, meta in zip(range(part.start, part.stop), answer.scores, answer.meta, strict=True):
-            person, universe = people[i], universes[i]
+        part = range(start, min(n, start + block))
+        answer = score(level.cases[part.start : part.stop])
+        for i, row, meta in zip(part, answer.scores, answer.meta, strict=True):
+            person, universe = level.people[i], level.candidates[i]
             shown, gold = person.at(reveal)
-            order = np.arange(items) if universe is None else universe
-            order = np.random.default_rng([seed, person.number, 0x71E]).permutation(order)
             row[shown] = np.nan
-            values = row[order]
-            scored = ~np.isnan(values)
-            best = order[rank(values, POOL)]
+            rows, values = (catalogue, row) if universe is None else (universe, row[universe])
+            best = rank(values, rows, POOL, person.number, seed)
             r.top[i, : len(best)], r.score[i, : len(best)] = best, row[best]
             r.hits[i, : len(best)] = np.isin(best, gold)
             r.relevant[i] = len(gold)
+            scored = int((~np.isnan(values)).sum())
             # Who scores only some items has named a pool; who scores all of them has the first POOL as its pool.
-            pool = best if scored.sum() + (len(shown) if universe is None else 0) >= len(order) else order[scored]
-            r.in_pool[i] = np.isin(gold, pool).sum()
-            blank = bool(scored.any()) and np.nanmin(values) == np.nanmax(values) and scored.sum() > 1
+            whole = scored + (len(shown) if universe is None else 0) >= len(rows)
+            r.in_pool[i] = np.isin(gold, best).sum() if whole else (~np.isnan(row[gold])).sum()
+            blank = scored > 1 and np.nanmin(values) == np.nanmax(values)
             why = meta["failure"] or meta["degraded"] or ("the same score for everything" if blank else "")
             if why:
                 r.messages[why] = r.messages.get(why, 0) + 1
@@ -135,7 +164,8 @@ def judge(
             _likes_apart(r, i, row, gold, person.dislikes, values)
             if note and meta["calls"]:
                 note(person, meta)
-        advance(part.stop - part.start)
+        if advance:
+            advance(len(part))
     return r
 
 

@@ -9,18 +9,24 @@ A system that converses gives its scorer a method `talk(number) -> Talk`; others
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.evals.data import Dataset, Record, Rows
+from snowmelt.evals.scoring import Block
 from snowmelt.evals.splits import Person
 from snowmelt.evals.systems import Asked, Option
-from snowmelt.evals.worker import Block, Worker
 
 OPENING = "Hello, can you recommend something to me?"
 UNKNOWN, REFUSAL, NEITHER = "I don't know.", "I'd rather not say.", "None of these."
 ALL = 1_000_000  # more than anyone has: everything visible counts as revealed, and is never ranked
+
+
+class Talking(Protocol):
+    """A fitted arm that is talked to: scores [items] and meta, with the `question` asked back."""
+
+    def say(self, number: int, text: str, fresh: bool) -> tuple[NDArray[np.float32], dict[str, Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ def held(kind: str, person: Person, reveal: int) -> tuple[Rows, Rows]:
 
 
 def converse(
-    worker: Worker, data: Dataset, people: Sequence[Person], questions: Sequence[int], seed: int,
+    worker: Talking, data: Dataset, people: Sequence[Person], questions: Sequence[int], seed: int,
     manner: Manner | None = None,
 ) -> dict[int, Block]:  # fmt: skip
     """Talk to the fitted arm as each of `people`; its scores after 0, 1, ... answered questions, by the counts asked
@@ -161,7 +167,7 @@ def converse(
     return {count: _block(rows) for count, rows in kept.items()}
 
 
-def replay(worker: Worker, people: Sequence[Person], turns: Sequence[int]) -> dict[int, Block]:
+def replay(worker: Talking, people: Sequence[Person], turns: Sequence[int]) -> dict[int, Block]:
     """Say each real dialogue's seeker turns to the arm, whatever it asks: its scores after the first `turns` of them,
     over the people that have so many (in the order of `people`)."""
     kept: dict[int, list[tuple[NDArray[np.float32], dict[str, Any]]]] = {count: [] for count in turns}

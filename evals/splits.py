@@ -1,12 +1,11 @@
-"""Who is cold and what is held out: five splits, by whole people or whole items, seeded and written down.
+"""Who is cold and what is held out, by whole people or whole items, seeded and written down (`given.py`: as shown).
 
 A split has two stages. `tune` fits on the warm people without the validation people and scores those; `final` fits on
 all warm people (validation included) and scores the test people. A person who is scored never has a row in the
 training data of that stage; in `item`, no item that is a candidate has one either.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any, Literal
@@ -18,10 +17,8 @@ from snowmelt.retrieval.errors import InputError
 
 Kind = Literal["user", "item", "scene", "domain", "impressions", "conversation", "dialogues"]
 KINDS: tuple[Kind, ...] = ("user", "item", "scene", "domain", "impressions", "conversation", "dialogues")
-SHARE = {
-    "impressions": 0.5,
-    "dialogues": 0.5,
-}  # of the people, for test; elsewhere 0.2. Shown lists are few and need little training
+SPOKEN: tuple[Kind, ...] = ("conversation", "dialogues")  # the systems are talked to; elsewhere they get cases
+TEST = 0.2  # of the people
 VALIDATION = 0.1  # of the people
 
 
@@ -119,10 +116,10 @@ def make(
     """Split `data`. `order="time"` (user split): test people are the latest to arrive, and training ends before the
     first of them; likes are revealed oldest first. `target` names the new domain of a domain split. `users` caps the
     test people (the first in the seeded order). Raises InputError where the split does not apply to the data."""
-    if kind == "impressions":
-        return _impressions(data, seed, users)
-    if kind == "dialogues":
-        return _dialogues(data, seed, users)
+    if kind in ("impressions", "dialogues"):
+        from snowmelt.evals import given
+
+        return (given.impressions if kind == "impressions" else given.dialogues)(data, seed, users)
     if kind == "domain":
         return _domains(data, seed, target, users)
     if order == "time" and not (kind == "user" and data.has_clock):
@@ -136,7 +133,7 @@ def make(
     else:
         names = tuple(data.users[u] for u in eligible)
         ranked = [eligible[i] for i in order_of(names, seed, "people")]
-    test, validation = _parts(ranked, kind)
+    test, validation = parts(ranked)
 
     if kind == "item":
         return _cold_items(data, seed, least, likes, dislikes, (test, validation), users)
@@ -156,16 +153,17 @@ def make(
         "conversation": "a simulated user answers from half of their likes; the other half is held out",
     }.get(kind, "")
     note = "training ends before the first test person arrives" if order == "time" else note
-    return Split(kind, seed, least, note, tune, _some(stage(test, test, users), data, kind))
+    return Split(kind, seed, least, note, tune, some(stage(test, test, users), data, kind))
 
 
-def _parts(ranked: list[int], kind: Kind) -> tuple[list[int], list[int]]:
-    share = SHARE.get(kind, 0.2)
+def parts(ranked: list[int], share: float = TEST) -> tuple[list[int], list[int]]:
+    """(test, validation): the first `share` of `ranked`, at least one, and the VALIDATION after them."""
     test = max(1, round(share * len(ranked)))
     return ranked[:test], ranked[test : test + max(1, round(VALIDATION * len(ranked)))]
 
 
-def _some(stage: Stage, data: Dataset, kind: Kind) -> Stage:
+def some(stage: Stage, data: Dataset, kind: Kind) -> Stage:
+    """`stage`, if anybody is in it. Raises InputError else."""
     if not stage.people:
         raise InputError(f"{data.name}: the {kind} split leaves nobody to test; more people or more likes are needed")
     return stage
@@ -195,7 +193,7 @@ def _grouped(data: Dataset, keep: NDArray[np.bool_], by_time: bool) -> list[Rows
 
 def _cold_items(
     data: Dataset, seed: int, least: int, likes: list[Rows], dislikes: list[Rows],
-    parts: tuple[list[int], list[int]], users: int | None,
+    people_of: tuple[list[int], list[int]], users: int | None,
 ) -> Split:  # fmt: skip
     """20% of the items are new for the test, 10% for validation. Revealed: likes among the warm items. Gold and
     candidates: new items only. The people are new as well."""
@@ -215,11 +213,11 @@ def _cold_items(
         keep = ~np.isin(data.user, held) & ~np.isin(data.item, hidden)
         return Stage(np.flatnonzero(keep), tuple(people[:cap]))
 
-    test, validation = parts
+    test, validation = people_of
     both = np.union1d(new, new_validation).astype(np.int32)
     tune = stage(validation, test + validation, new_validation, both, None)
     note = f"{len(new)} items without behaviour are the only candidates"
-    return Split("item", seed, least, note, tune, _some(stage(test, test, new, new, users), data, "item"))
+    return Split("item", seed, least, note, tune, some(stage(test, test, new, new, users), data, "item"))
 
 
 def domains(data: Dataset) -> tuple[NDArray[np.int32], tuple[str, ...]]:
@@ -245,7 +243,7 @@ def _domains(data: Dataset, seed: int, target: str | None, users: int | None) ->
     if not both:
         raise InputError(f"{data.name}: nobody likes items both in {names[chosen]} and in another domain")
     ranked = [both[i] for i in order_of(tuple(data.users[u] for u in both), seed, "people")]
-    test, validation = _parts(ranked, "domain")
+    test, validation = parts(ranked)
 
     def stage(scored: list[int], held: list[int], cap: int | None) -> Stage:
         people = []
@@ -257,65 +255,4 @@ def _domains(data: Dataset, seed: int, target: str | None, users: int | None) ->
 
     note = f"target domain {names[chosen]}: {len(candidates)} candidates; revealed are likes in the other domains"
     tune = stage(validation, test + validation, None)
-    return Split("domain", seed, 1, note, tune, _some(stage(test, test, users), data, "domain"))
-
-
-def _impressions(data: Dataset, seed: int, users: int | None) -> Split:
-    """Rank what was shown. Revealed: the latest `k` of the history. The shown items that were not clicked count as
-    dislikes for AUC and accuracy."""
-    usable = [s for s in data.impressions if len(s.clicked) and len(np.setdiff1d(s.candidates, s.clicked))]
-    if not usable:
-        raise InputError(f"{data.name}: the impressions split needs impressions.jsonl with clicked and unclicked items")
-    names = tuple(dict.fromkeys(s.user for s in usable))
-    ranked = [int(i) for i in order_of(names, seed, "people")]
-    test, validation = _parts(ranked, "impressions")
-    number: Mapping[str, int] = {name: i for i, name in enumerate(data.users)}
-
-    def stage(scored: list[int], held: list[int], cap: int | None) -> Stage:
-        chosen, hidden = {names[i] for i in scored}, [number.get(names[i], -1) for i in held]
-        people = []
-        for shown in (s for s in usable if s.user in chosen):
-            ignored = np.setdiff1d(shown.candidates, shown.clicked).astype(np.int32)
-            latest = shown.history[::-1]
-            people.append(Person(len(people), shown.user, latest, ignored, shown.clicked, shown.candidates))
-        return Stage(np.flatnonzero(~np.isin(data.user, hidden)), tuple(people[:cap]))
-
-    tune = stage(validation, test + validation, None)
-    note = "only the shown list is ranked"
-    return Split("impressions", seed, 1, note, tune, _some(stage(test, test, users), data, "impressions"))
-
-
-def _dialogues(data: Dataset, seed: int, users: int | None) -> Split:
-    """Real dialogues: what the seeker said before the recommender first named a film that they went on to like. Gold
-    are all suggested films that they liked; films named by then are not ranked."""
-    people: dict[str, Person] = {}
-    for talk in data.dialogues:
-        answers = {i: told for i, told in talk.get("labels", {}).items() if i in data.rows}
-        liked = {i for i, told in answers.items() if told.get("liked") and told.get("suggested")}
-        turns, named = [], []
-        for message in talk.get("messages", ()):
-            if liked & set(message["items"]):
-                break
-            named += [data.rows[i] for i in message["items"] if i in data.rows]
-            if message["role"] == "seeker":
-                turns.append(str(message["text"]))
-        if turns and liked:
-            gold = np.array(sorted(data.rows[i] for i in liked), np.int32)
-            bad = np.array(sorted(data.rows[i] for i, told in answers.items() if told.get("liked") is False), np.int32)
-            name = str(talk["dialog_id"])
-            people[name] = Person(0, name, np.array(named, np.int32), bad, gold, None, tuple(turns))
-    if not people:
-        raise InputError(f"{data.name}: the dialogues split needs dialogues.jsonl with suggested films that were liked")
-    names = tuple(people)
-    test, validation = _parts([int(i) for i in order_of(names, seed, "people")], "dialogues")
-
-    def stage(scored: list[int], held: list[int], cap: int | None) -> Stage:
-        hidden = {names[i] for i in held}
-        keep = np.array([name not in hidden for name in data.users], bool)[data.user]
-        return Stage(
-            np.flatnonzero(keep), tuple(replace(people[names[i]], number=n) for n, i in enumerate(scored[:cap]))
-        )
-
-    note = "real dialogues; revealed counts the seeker's turns"
-    tune = stage(validation, test + validation, None)
-    return Split("dialogues", seed, 1, note, tune, _some(stage(test, test, users), data, "dialogues"))
+    return Split("domain", seed, 1, note, tune, some(stage(test, test, users), data, "domain"))

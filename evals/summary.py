@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snowmelt.evals import metrics, statistics
 from snowmelt.evals.data import Dataset, record_text
-from snowmelt.evals.harness import ArmRun, Config
+from snowmelt.evals.run_folder import ArmRun, Config
 from snowmelt.evals.scoring import POOL, Result
 from snowmelt.evals.simulated_user import held
 from snowmelt.evals.splits import Split

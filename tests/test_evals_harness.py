@@ -454,7 +454,13 @@ def test_ties_do_not_follow_the_file(taste: Path, tmp_path: Path):
     evaluate(taste, arms=[f"{tmp_path / 'flat.py'}:flat"], reveal=[1], out=tmp_path / "run")
     lines = [line.split() for line in next((tmp_path / "run" / "trec").glob("*.run")).open()]
     assert len({item for _, _, item, rank, *_ in lines if rank == "1"}) > 15  # of 30 people
-    assert rank(np.array([1, np.nan, 3, 1, 3], np.float32), 3).tolist() == [2, 4, 0]
+    scores, rows = np.array([1, np.nan, 3, 1, 3], np.float32), np.arange(5)
+    ranked = {tuple(rank(scores, rows, 3, person, 0).tolist()) for person in range(60)}
+    assert ranked == {(2, 4, 0), (2, 4, 3), (4, 2, 0), (4, 2, 3)}
+    for person in range(20):  # what else is ranked does not change a person's own order
+        everything = rank(np.zeros(50, np.float32), np.arange(50), 50, person, 0).tolist()
+        some = rank(np.zeros(25, np.float32), np.arange(0, 50, 2), 25, person, 0).tolist()
+        assert [row for row in everything if row % 2 == 0] == some
 
 
 def test_compare_says_it_in_one_sentence(taste: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
