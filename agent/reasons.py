@@ -1,37 +1,285 @@
-"""Reasons that can be checked: each one cites a span of the item and words of the person; what does not check is dropped."""
+"""Reasons that can be checked: each is a template around spans of the item and words of the person, and nothing else.
 
-from snowmelt.agent.types import Profile, Reason
+`explain_all` makes them for a whole list; `verified` is the gate, and what does not pass it is not shown.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from string import Template
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from snowmelt.agent.types import Entry, Profile, Reason
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.items import Item
 
+Language = Literal["en", "zh"]
+_LANGUAGES: tuple[Language, Language] = ("en", "zh")
 
-def explain(catalogue: Catalogue, item: Item, profile: Profile, most: int = 2) -> tuple[Reason, ...]:
-    """At most `most` verified reasons, the plainest first: shared values, then shared words with a liked item."""
-    found = []
+MOST = 2  # reasons for one item
+SENTENCES = 160  # of the items together that are compared with what the person said (600 a second with the default)
+NEAR = 2.0  # deviations by which a sentence is nearer to a like than items are: a good quotation. Half: a poor one
+_SHORT, _LONG, _SAID = 15, 200, 90  # characters: of a sentence worth quoting, of the longest, of a person's words
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
+_KANA = re.compile(r"[\u3040-\u30ff]")
+_SENTENCE = re.compile(r"[^.!?。！？]+(?:[.!?]+(?=\s|$)|[。！？]+|$|[.!?]+)")
+
+# $item: spans of the item. $title: a liked item. $said: words of the person. $label: the name of an attribute.
+# The kinds that are named like attributes say what is shared with a liked item; "shared" is for all others.
+_TEMPLATES: dict[str, tuple[str, str]] = {
+    "directors": ("Also by $item, like $title.", "和《$title》一样，由$item执导。"),
+    "cast": ("With $item, as in $title.", "和《$title》一样，有$item出演。"),
+    "themes": ("Also about $item, like $title.", "和《$title》一样，讲的是$item。"),
+    "moods": ("As $item as $title.", "和《$title》一样$item。"),
+    "materials": ("Also of $item, like $title.", "和《$title》一样，材质是$item。"),
+    "brand": ("Also by $item, like $title.", "和《$title》同一品牌：$item。"),
+    "shared": ("Has $item in common with $title.", "与《$title》的共同点：$item。"),
+    "asked": ("$label: $item, as you asked.", "$label：$item，正如你要的。"),
+    "limit": ("$label $item: you said “$said”.", "$label $item，符合“$said”。"),
+    "runtime": ("$item minutes: you said “$said”.", "片长 $item 分钟，符合“$said”。"),
+    "quote": ("Close to “$said”: “$item”", "贴近“$said”：“$item”"),
+    "words": ("Its description says: “$item”", "简介里写道：“$item”"),
+    "echo": ("If you liked $title: “$item”", "喜欢《$title》的话：“$item”"),
+}
+# How much a reason says; what is shared and stands in no line here counts 1.4.
+_WORTH = {
+    "quote": 3.0, "directors": 2.6, "asked": 2.4, "cast": 2.2, "themes": 2.2, "moods": 2.0, "materials": 2.0,
+    "brand": 1.6, "echo": 1.5, "limit": 1.0, "countries": 0.6, "languages": 0.3, "colours": 0.8,
+}  # fmt: skip
+_LABELS = {  # in Chinese; an attribute that stands in no line here keeps its name
+    "genres": "类型", "themes": "主题", "moods": "氛围", "countries": "国家", "languages": "语言", "directors": "导演",
+    "cast": "演员", "price": "价格", "year": "年份", "runtime": "片长", "materials": "材质", "colours": "颜色",
+    "brand": "品牌", "category": "类别", "categories": "类别", "age_rating": "年龄分级",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A reason with what decides whether it is shown. `about`: the liked item or the words that it leans on; `family`:
+    one item gets no two of the same (an attribute, "asked", "limit", "words" for quotations)."""
+
+    reason: Reason
+    about: str
+    family: str
+    worth: float
+
+
+def explain(catalogue: Catalogue, item: Item, profile: Profile) -> tuple[Reason, ...]:
+    """The reasons for one item; for a list ask `explain_all`, which does not repeat itself."""
+    return explain_all(catalogue, [item], profile)[0]
+
+
+def explain_all(
+    catalogue: Catalogue, items: Sequence[Item], profile: Profile, language: Language | None = None
+) -> list[tuple[Reason, ...]]:
+    """At most two verified reasons for each item, in the order of `items`, the one that says most first.
+
+    One states a fact (a value shared with a liked item, a value or limit asked for), one quotes the sentence of the
+    description that is nearest to what the person likes. Over the list, what was said of one item is avoided for the
+    next. `language` None: that of the person's last words. No reason at all where none can be proved.
+    """
+    language = language or _language(profile)
+    quotes = _quotes(catalogue, items, profile, language)
+    used: Counter[object] = Counter()
+    chosen = []
+    for item, quoted in zip(items, quotes, strict=True):
+        found = [*_shared(catalogue, item, profile, language), *_asked(item, profile, language), *quoted]
+        found = [m for m in found if verified(m.reason, item, profile, catalogue)]
+        mine: list[_Made] = []
+        while found and len(mine) < MOST:
+            best = max(found, key=lambda m: m.worth - sum(used[mark] * cost for mark, cost in _marks(m)))
+            mine.append(best)
+            used.update(mark for mark, _ in _marks(best))
+            found = [m for m in found if m.worth > 0 and m.family != best.family and m.reason.span != best.reason.span]
+        chosen.append(tuple(m.reason for m in mine))
+    return chosen
+
+
+def verified(reason: Reason, item: Item, profile: Profile, catalogue: Catalogue | None = None) -> bool:
+    """Is the text one of the templates, filled with nothing but spans of `item`, titles that the person likes and words
+    that they said; and do `span` and `evidence` stand there too? Without `catalogue` a liked item is known only by the
+    name that the person called it."""
+    said = {e.evidence or e.text for e in profile.likes} | {c.evidence or c.words() for c in profile.constraints}
+    if reason.evidence not in said or not _in_item(reason.span, item):
+        return False
+    titles = {e.text.casefold() for e in profile.likes if e.item_id}
+    for id_ in profile.liked_ids:
+        if catalogue is not None and id_ in catalogue.rows:
+            titles |= {t.casefold() for t in _titles(catalogue.items[catalogue.rows[id_]])}
+    labels = {_label(name, language).casefold() for name in item.attributes for language in _LANGUAGES}
+    checks = {
+        "item": lambda text: _in_item(text, item),
+        "title": lambda text: text.casefold() in titles,
+        "said": lambda text: any(text in words for words in said),
+        "label": lambda text: text.casefold() in labels,
+    }
+    for pattern in _PATTERNS:
+        match = pattern.fullmatch(reason.text)
+        if match and all(checks[name](text) for name, text in match.groupdict().items()):
+            return True
+    return False
+
+
+def _shared(catalogue: Catalogue, item: Item, profile: Profile, language: Language) -> list[_Made]:
+    """What the item has in common with each liked item, an attribute at a time."""
+    made = []
     for entry in profile.likes:
-        said = entry.evidence or entry.text
-        if entry.item_id in catalogue.rows:
-            other = catalogue.items[catalogue.rows[entry.item_id]]
-            shared = [v for v in _values(item) if v in _values(other)]
-            if shared:
-                text = f"Shares {', '.join(shared[:3])} with {other.title}."
-                found.append(Reason(text=text, span=shared[0], evidence=said))
-        elif entry.attribute and entry.text in _values(item):
-            found.append(Reason(text=f"You asked for {entry.text}.", span=entry.text, evidence=said))
+        if entry.item_id not in catalogue.rows or entry.item_id == item.id:
+            continue
+        other = catalogue.items[catalogue.rows[entry.item_id]]
+        for name, value in item.attributes.items():
+            theirs = _values(other.attributes.get(name))
+            values = [v for v in _values(value) if v in theirs]
+            if values and "title" not in name and name != "currency":
+                shown = _joined(values[:3], language)
+                kind = name if name in _TEMPLATES else "shared"
+                title = _title(other, language)
+                made.append(_make(kind, language, values[0], entry, title, name, item=shown, title=title))
+    return made
+
+
+def _asked(item: Item, profile: Profile, language: Language) -> list[_Made]:
+    """Values and limits that the person asked for and the item has, each with their words."""
+    made = []
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for entry in profile.likes:
+        if entry.attribute and entry.text in _values(item.attributes.get(entry.attribute)):
+            wanted.setdefault((entry.attribute, entry.evidence or entry.text), []).append(entry.text)
+    for (name, said), values in wanted.items():
+        label = _label(name, language)
+        parts = {"item": _joined(values, language), "said": _short(said), "label": label}
+        made.append(_make("asked", language, values[0], said, said, "asked", **parts))
     for limit in profile.constraints:
         value = item.attributes.get(limit.attribute)
-        if limit.op in ("le", "ge") and isinstance(value, float):
-            text = f"{limit.attribute.replace('_', ' ').capitalize()} {value:g}: within your limit."
-            found.append(Reason(text=text, span=f"{value:g}", evidence=limit.evidence or limit.words()))
-    return tuple(r for r in dict.fromkeys(found) if verified(r, item, profile))[:most]
+        if limit.op in ("le", "ge", "eq") and isinstance(value, float) and not isinstance(value, bool):
+            said = limit.evidence or limit.words()
+            parts = {"item": f"{value:g}", "said": _short(said), "label": _label(limit.attribute, language)}
+            kind = "runtime" if limit.attribute == "runtime" else "limit"
+            made.append(_make(kind, language, f"{value:g}", said, said, "limit", **parts))
+    return made
 
 
-def _values(item: Item) -> list[str]:
-    return [v for value in item.attributes.values() if isinstance(value, tuple) for v in value]
+def _quotes(catalogue: Catalogue, items: Sequence[Item], profile: Profile, language: Language) -> list[list[_Made]]:
+    """For each item and like the nearest sentence. One that is not near ("words") is shown if there is nothing else."""
+    most = max(2, min(8, SENTENCES // max(len(items), 1)))
+    sentences = [_sentences(item)[:most] for item in items]
+    flat = [s for part in sentences for s in part]
+    likes = [e for e in profile.likes if e.item_id in catalogue.rows or not e.item_id]
+    if not flat or not likes:
+        return [[] for _ in items]
+    texts = [e.evidence or e.text for e in likes if not e.item_id]
+    said = iter(catalogue.embedder.queries(texts)) if texts else iter(())
+    targets = np.array([catalogue.vectors[catalogue.rows[e.item_id]] if e.item_id else next(said) for e in likes])
+    near = catalogue.embedder.documents(flat) @ targets.T  # [sentences, likes]
+    usual = catalogue.vectors[:: max(1, len(catalogue.items) // 500)] @ targets.T
+    above: NDArray[np.float64] = (near - usual.mean(0)) / np.maximum(usual.std(0), 1e-6)
+    made, at = [], 0
+    for part in sentences:
+        mine = []
+        for j, entry in enumerate(likes if part else ()):
+            best = int(above[at : at + len(part), j].argmax())
+            strength = float(above[at + best, j])
+            said_words = entry.evidence or entry.text
+            title = _title(catalogue.items[catalogue.rows[entry.item_id]], language) if entry.item_id else ""
+            parts = {"item": part[best], "title": title, "said": _short(said_words)}
+            kind = "echo" if entry.item_id else "quote"
+            kind = kind if strength >= NEAR / 2 else "words"
+            quote = _make(kind, language, part[best], said_words, title or said_words, "words", **parts)
+            if strength < NEAR:
+                quote = replace(quote, worth=strength / NEAR - (kind == "words"))
+            mine.append(quote)
+        made.append(mine)
+        at += len(part)
+    return made
 
 
-def verified(reason: Reason, item: Item, profile: Profile) -> bool:
-    """Is the span in the item (text or a number of it), and the evidence among the person's own words?"""
-    facts = {f"{v:g}" for v in item.attributes.values() if isinstance(v, float)}
-    said = {e.evidence or e.text for e in profile.likes} | {c.evidence or c.words() for c in profile.constraints}
-    return (reason.span in item.text or reason.span in facts) and reason.evidence in said
+def _make(kind: str, language: Language, span: str, entry: Entry | str, about: str, family: str, **parts: str) -> _Made:
+    said = entry if isinstance(entry, str) else entry.evidence or entry.text
+    text = Template(_TEMPLATES[kind][_LANGUAGES.index(language)]).substitute(parts)
+    worth = _WORTH.get(family, _WORTH.get(kind, 1.4))
+    return _Made(Reason(text=text[0].upper() + text[1:], span=span, evidence=said), about, family, worth)
+
+
+def _marks(made: _Made) -> list[tuple[object, float]]:
+    """What a reason would repeat, and how much worse a repetition makes it."""
+    return [(made.reason.text, 2.0), ((made.family, made.reason.span), 0.6), ((made.family, made.about), 0.4)]
+
+
+def _sentences(item: Item) -> list[str]:
+    """Sentences of the description that are worth quoting, each an exact span of it; long ones end at a comma."""
+    found = []
+    for match in _SENTENCE.finditer(item.description):
+        text = match[0].strip()
+        if len(text) > _LONG:
+            end = max(text.rfind(mark, _SHORT, _LONG) for mark in (", ", "; ", ": ", "，", "；"))
+            text = text[: end if end > 0 else max(text.rfind(" ", _SHORT, _LONG), 0)].strip()
+        least = _SHORT // 3 if _CHINESE.search(text) else _SHORT
+        if least <= len(text) and text.rstrip(".").casefold() != item.title.casefold():
+            found.append(text)
+    return found
+
+
+def _in_item(text: str, item: Item) -> bool:
+    """Is it a span of the title or description, a value or a number of the item, or a list of its values?"""
+    values = sorted((v for value in item.attributes.values() for v in _values(value)), key=len, reverse=True)
+    numbers = [f"{v:g}" for v in item.attributes.values() if isinstance(v, float)]
+    if not text.strip() or text in numbers or text in values:
+        return bool(text.strip())
+    texts = [item.title, item.description, *(v for v in item.attributes.values() if isinstance(v, str))]
+    if any(text in t for t in texts):
+        return True
+    left = text
+    for value in values:
+        left = left.replace(value, "\0")
+    return re.fullmatch(r"\0(?:(?:, | and |、)\0)*", left) is not None
+
+
+def _values(value: object) -> list[str]:
+    """Strings of a list, category or text; nothing for numbers, booleans and dates."""
+    if isinstance(value, tuple):
+        return list(value)
+    return [value] if isinstance(value, str) and not _DATE.fullmatch(value) else []
+
+
+def _titles(item: Item) -> list[str]:
+    return [item.title, *(v for k, v in item.attributes.items() if "title" in k and isinstance(v, str))]
+
+
+def _title(item: Item, language: Language) -> str:
+    """In Chinese the Chinese title, where there is one (and not the Japanese one)."""
+    chinese = [t for t in _titles(item) if _CHINESE.search(t) and not _KANA.search(t)]
+    return chinese[0] if language == "zh" and chinese else item.title
+
+
+def _label(name: str, language: Language) -> str:
+    return _LABELS.get(name, name) if language == "zh" else name.replace("_", " ")
+
+
+def _joined(values: Sequence[str], language: Language) -> str:
+    if language == "zh":
+        return "、".join(values)
+    return " and ".join([", ".join(values[:-1]), values[-1]]) if len(values) > 1 else values[0]
+
+
+def _short(said: str) -> str:
+    """The beginning of a person's words, to a whole word."""
+    if len(said) <= _SAID:
+        return said
+    end = said.rfind(" ", 0, _SAID)
+    return said[: end if end > 0 else _SAID]
+
+
+def _language(profile: Profile) -> Language:
+    words = [x.evidence for x in (*profile.likes, *profile.constraints) if x.evidence] or [""]
+    return "zh" if _CHINESE.search(words[-1]) else "en"
+
+
+_PATTERNS = [
+    re.compile(re.sub(r"\\\$([a-z]+)", r"(?P<\1>.+)", re.escape(template)), re.IGNORECASE | re.DOTALL)
+    for templates in _TEMPLATES.values()
+    for template in templates
+]

@@ -16,7 +16,18 @@ ANSWERS = ("Hello!", "I loved Spirited Away and Ratatouille, but no horror pleas
 AFTERWARDS = ("why the second one?", "not the first one, it is too old", "what do you know about me?")
 MOST_FACTS = 5
 # Attributes worth a place on a card, in this order, whatever the catalogue; others fill up what is left.
-_FACTS = "price runtime countries directors brand genres category categories moods materials".split()
+_FACTS = (
+    "price",
+    "runtime",
+    "countries",
+    "directors",
+    "brand",
+    "genres",
+    "category",
+    "categories",
+    "materials",
+    "moods",
+)
 _HIDDEN = ("year", "currency")  # shown beside another fact
 _UNITS = {"runtime": "min", "weight_g": "g"}
 

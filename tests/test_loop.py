@@ -11,7 +11,7 @@ from snowmelt.agent.hosted import HostedLLM
 from snowmelt.agent.llm import Scores
 from snowmelt.agent.ranking import BOUND, bounded
 from snowmelt.agent.reasons import verified
-from snowmelt.agent.types import Constraint, Reason
+from snowmelt.agent.types import Constraint
 from snowmelt.retrieval.catalogue import Catalogue, build
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.filters import Filter
@@ -87,13 +87,6 @@ def test_impossible_constraints_are_said(films: Catalogue) -> None:
     conversation = Conversation(profile=Profile(constraints=limits))
     _, reply = Recommender(films, None).reply(conversation, "just show me")
     assert not reply.recommendations and "runtime at most 3" in reply.text
-
-
-def test_a_reason_that_cannot_be_proved_is_not_one(films: Catalogue) -> None:
-    item, profile = films.items[0], Profile(likes=("food",))
-    assert verified(Reason(text="", span=item.title, evidence="food"), item, profile)
-    assert not verified(Reason(text="", span="won nine Oscars", evidence="food"), item, profile)
-    assert not verified(Reason(text="", span=item.title, evidence="I said so"), item, profile)
 
 
 def test_build_keeps_vectors_and_swaps(tmp_path, films: Catalogue) -> None:
