@@ -99,10 +99,11 @@ def _add_model(command: argparse.ArgumentParser) -> None:
 def _index(args: argparse.Namespace) -> int:
     from snowmelt.retrieval.catalogue import build
     from snowmelt.retrieval.embedding import open_embedder
-    from snowmelt.retrieval.items import read_items
+    from snowmelt.retrieval.reading import read_items
 
     items, bad = read_items(args.items, strict=args.strict)
-    embedded, count = build(items, args.out, open_embedder())
+    report = build(items, args.out, open_embedder(), prune=True)
+    embedded, count = report.embedded, report.count
     for line in bad[:20]:
         sys.stderr.write(f"skipped {line}\n")
     sys.stdout.write(f"{count} items in {args.out} ({embedded} embedded, {len(bad)} rows skipped)\n")
@@ -203,7 +204,7 @@ def _demo() -> Path:
     from snowmelt.agent.settings import cache_folder
     from snowmelt.retrieval.catalogue import build
     from snowmelt.retrieval.embedding import open_embedder
-    from snowmelt.retrieval.items import read_items
+    from snowmelt.retrieval.reading import read_items
 
     films = Path(str(files("snowmelt.retrieval.demo") / "films.jsonl"))
     embedder = open_embedder()

@@ -24,7 +24,7 @@ def retrieve(
     liked = catalogue.embedder.queries(likes) if likes else catalogue.vectors.mean(0, keepdims=True)
     words = [e.text for e in profile.likes if e.item_id is None]
     bm25 = catalogue.lexical.scores(" ".join(words or likes))
-    near = catalogue.nearest(liked, 200)
+    near = catalogue.nearest(liked, 200)[0].tolist()
     rows = list(dict.fromkeys([*(r for part in near for r in part), *np.argsort(-bm25, kind="stable")[:200].tolist()]))
     rows = [r for r in rows if allowed[r]]
     if len(rows) < pool:  # a narrow constraint: everything that it leaves

@@ -1,166 +1,163 @@
-"""A catalogue on disk: items.jsonl is the truth; vectors and a Chroma collection stand beside it.
+"""An indexed catalogue as readers hold it: items, vectors, filters and BM25 of one generation."""
 
-DIR/current names the generation that readers use. A build writes a new folder and swaps the name at the end, so that a
-kill at any moment leaves the old catalogue or the new one.
-"""
-
-import fcntl
-import hashlib
-import json
-import os
-import shutil
-from collections.abc import Sequence
+import logging
+import math
+import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from snowmelt.retrieval import chroma, generation
+from snowmelt.retrieval.columns import Columns
 from snowmelt.retrieval.embedding import Embedder, open_embedder
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.filters import Filter
-from snowmelt.retrieval.items import Item
+from snowmelt.retrieval.generation import Items
+from snowmelt.retrieval.indexing import build, write
+from snowmelt.retrieval.items import Schema, item_text
 from snowmelt.retrieval.lexical import Lexical
 
-FORMAT = 1
+__all__ = ["Catalogue", "build"]
+
+_EXACT = 5_000  # allowed items up to which numpy's exact search is as quick as the index
+_MOST_ASKED = 2_000  # neighbours asked of the index before exact search is quicker
 
 
-def build(items: Sequence[Item], out: Path, embedder: Embedder) -> tuple[int, int]:
-    """Write `items` as the new generation of `out`. Returns (texts embedded, items). One writer at a time."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it when a writer is killed
-        except BlockingIOError:
-            raise InputError(f"{out}: another process is writing this catalogue; try again when it is done") from None
-        old = (out / "current").read_text() if (out / "current").exists() else None
-        known = _known(out / old, embedder.id) if old else {}
-        for path in out.glob("gen-*"):
-            if path.name != old:
-                shutil.rmtree(path)
-        name = f"gen-{int(old.split('-')[1]) + 1 if old else 1}"
-        folder = out / name
-        folder.mkdir()
-        keys = [_key(item) for item in items]
-        new = [i for i, key in enumerate(keys) if key not in known]
-        fresh = embedder.documents([items[i].text for i in new])
-        vectors = np.empty((len(items), embedder.dim), np.float32)
-        for i, key in enumerate(keys):
-            if key in known:
-                vectors[i] = known[key]
-        vectors[new] = fresh
-        np.save(folder / "vectors.npy", vectors)
-        with (folder / "items.jsonl").open("w", encoding="utf-8") as file:
-            for item in items:
-                row = {"id": item.id, "title": item.title, "description": item.description}
-                file.write(json.dumps(row | {"attributes": dict(item.attributes)}, ensure_ascii=False) + "\n")
-        _fill_chroma(folder, items, vectors)
-        manifest = {"format": FORMAT, "count": len(items), "embedder": embedder.id, "dim": embedder.dim}
-        (folder / "manifest.json").write_text(json.dumps(manifest))
-        for path in (folder / "vectors.npy", folder / "items.jsonl", folder / "manifest.json"):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        (out / "current.new").write_text(name)
-        (out / "current.new").replace(out / "current")
-    return len(new), len(items)
-
-
-def _key(item: Item) -> str:
-    return hashlib.sha256(item.text.encode()).hexdigest()
-
-
-def _known(folder: Path, embedder_id: str) -> dict[str, NDArray[np.float32]]:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    if manifest["embedder"] != embedder_id:
-        return {}
-    vectors = np.load(folder / "vectors.npy")
-    return {_key(item): vectors[i] for i, item in enumerate(_items(folder))}
-
-
-def _items(folder: Path) -> list[Item]:
-    items = []
-    for line in (folder / "items.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        attributes = {k: tuple(v) if isinstance(v, list) else v for k, v in row["attributes"].items()}
-        items.append(Item(row["id"], row["title"], row["description"], attributes))
-    return items
-
-
-def _client(folder: Path) -> Any:
-    import chromadb
-    from chromadb.config import Settings
-
-    return chromadb.PersistentClient(str(folder / "chroma"), Settings(anonymized_telemetry=False))
-
-
-def _fill_chroma(folder: Path, items: Sequence[Item], vectors: NDArray[np.float32]) -> None:
-    # embedding_function=None: Chroma's default downloads a model. No person's text or vector ever goes in here.
-    collection = _client(folder).create_collection(
-        "items", embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
-    )
-    for start in range(0, len(items), 1000):
-        part = items[start : start + 1000]
-        collection.add(
-            ids=[str(start + i) for i in range(len(part))],
-            embeddings=vectors[start : start + 1000],
-            documents=[item.text for item in part],
-        )
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogue:
-    """What readers hold. Arrays are in row order; `rows` maps an item's id to its row."""
+    """What readers hold. Arrays are in row order; `rows` maps an item's id to its row. Safe to share between threads.
 
+    `dir` is what `snowmelt index --out` named, `folder` the generation in it. `vectors`: float32 [items, dim], length
+    1, mapped from the disk. A swapped index changes nothing here: `fresh()` gives the catalogue as it is now.
+    """
+
+    dir: Path
     folder: Path
-    items: list[Item]
+    manifest: Mapping[str, Any]
+    schema: Schema
+    items: Items
+    ids: list[str]
+    titles: list[str]
     vectors: NDArray[np.float32]
     embedder: Embedder
+    _held: BufferedReader  # the lock that keeps `folder` there
 
     @classmethod
-    def open(cls, directory: Path | str) -> "Catalogue":
+    def open(cls, directory: Path | str, embedder: Embedder | None = None) -> "Catalogue":
+        """The current generation; `embedder` None opens the one that it was made with.
+
+        What does not match the manifest (hashes, count, Chroma's version, its files) is rebuilt from the items first,
+        with a warning on the log "snowmelt". Raises InputError if there is no catalogue, the embedder is another one,
+        or the items themselves are damaged.
+        """
         directory = Path(directory)
-        if not (directory / "current").is_file():
-            raise InputError(f"{directory}: no catalogue here; make one with `snowmelt index ITEMS --out {directory}`")
-        folder = directory / (directory / "current").read_text()
-        manifest = json.loads((folder / "manifest.json").read_text())
-        embedder = open_embedder()
-        if manifest["format"] != FORMAT or manifest["embedder"] != embedder.id:
-            raise InputError(f"{directory}: made with {manifest['embedder']}, here is {embedder.id}; index it again")
-        return cls(folder, _items(folder), np.load(folder / "vectors.npy"), embedder)
+        for _ in range(100):
+            folder = generation.current(directory)
+            if folder is None:
+                hint = f"make one with `snowmelt index ITEMS --out {directory}`"
+                raise InputError(f"{directory}: no catalogue here; {hint}")
+            held = generation.reading(folder)
+            if held is None:
+                continue  # swapped and removed since we looked
+            manifest = generation.read_manifest(folder)
+            embedder = embedder or open_embedder(manifest["spec"])
+            if manifest["embedder"] != embedder.id:
+                made = f"made with {manifest['embedder']}, here is {embedder.id}"
+                raise InputError(f"{directory}: {made}; index it again, or open it with that embedder")
+            if reason := generation.damage(folder, manifest):
+                _repair(directory, folder, embedder, reason)
+                continue
+            ids, titles = generation.load_names(folder)
+            vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+            schema = generation.load_schema(folder)
+            return cls(directory, folder, manifest, schema, Items(folder), ids, titles, vectors, embedder, held)
+        raise InputError(f"{directory}: its current generation cannot be opened; remove {directory}, index again")
+
+    def fresh(self) -> "Catalogue":
+        """This catalogue, or the one that was swapped in since. Cheap (one small read): call it for each request."""
+        now = generation.current(self.dir)
+        return self if now == self.folder or now is None else Catalogue.open(self.dir, self.embedder)
+
+    def text(self, row: int) -> str:
+        """What was embedded and indexed of the item, and may be quoted."""
+        return item_text(self.items[row], self.schema)
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        return {item.id: row for row, item in enumerate(self.items)}
+        return {id_: row for row, id_ in enumerate(self.ids)}
 
     @cached_property
     def lexical(self) -> Lexical:
-        return Lexical([item.text for item in self.items])
+        return Lexical.load(self.folder / "bm25")
+
+    @cached_property
+    def columns(self) -> Columns:
+        return Columns.load(self.folder / "columns.npz", self.schema)
 
     @cached_property
     def _collection(self) -> Any:
-        return _client(self.folder).get_collection("items", embedding_function=None)
-
-    def nearest(self, vectors: NDArray[np.float32], k: int) -> list[list[int]]:
-        """For each of the vectors [q, dim], the rows of its k nearest items by cosine, from Chroma."""
-        found = self._collection.query(query_embeddings=vectors, n_results=min(k, len(self.items)), include=[])
-        return [[int(i) for i in ids] for ids in found["ids"]]
+        client = chroma.client(self.folder)
+        weakref.finalize(self, client.close)  # or each generation that was ever read keeps its index in memory
+        return chroma.collection(client)
 
     def mask(self, filters: Sequence[Filter]) -> NDArray[np.bool_]:
-        """True where an item passes all filters (semantics: `Filter`). Raises InputError for an unknown attribute."""
-        keep = np.ones(len(self.items), bool)
-        for f in filters:
-            if not any(f.attribute in item.attributes for item in self.items):
-                raise InputError(f"constraint on {f.attribute!r}: no item of this catalogue has that attribute")
-            keep &= np.array([_passes(item.attributes.get(f.attribute), f) for item in self.items])
-        return keep
+        """bool [items]: True where an item passes all filters. Raises InputError as `Columns.mask` does."""
+        return self.columns.mask(filters)
+
+    def nearest(
+        self, vectors: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rows [q, k'] and cosines [q, k'] of the nearest items where `mask` is True; k' = min(k, how many there are).
+
+        `vectors`: float32 [q, dim]. From Chroma's HNSW index, over-asked by what the mask leaves out; exact where the
+        mask leaves little, or the index does not find enough.
+        """
+        count = len(self.ids)
+        allowed = count if mask is None else int(np.count_nonzero(mask))
+        k = min(k, allowed)
+        queries = np.asarray(vectors, np.float32)
+        queries = queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-9)
+        if k <= 0 or not len(queries):
+            return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+        asked = k if allowed == count else math.ceil(1.5 * k * count / allowed) + 10
+        indexed = asked <= max(k, _MOST_ASKED) and (allowed == count or allowed > _EXACT)
+        found = self._ask(queries, min(asked, count)) if indexed else [np.empty(0, np.int64)] * len(queries)
+        rows, cosines = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
+        every = None
+        for i, (query, near) in enumerate(zip(queries, found, strict=True)):
+            if mask is not None:
+                near = near[mask[near]]
+            if len(near) < k:
+                if every is None:
+                    every = np.arange(count) if mask is None else np.flatnonzero(mask)
+                near = every
+            cosine = (self.vectors if len(near) == count else self.vectors[near]) @ query
+            if len(near) > k:
+                least = np.partition(cosine, -k)[-k]
+                near, cosine = near[cosine >= least], cosine[cosine >= least]
+            order = np.lexsort((near, -cosine))[:k]
+            rows[i], cosines[i] = near[order], cosine[order]
+        return rows, cosines
+
+    def _ask(self, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
+        found = self._collection.query(query_embeddings=queries, n_results=k, include=[])
+        return [np.array([int(id_) for id_ in ids], np.int64) for ids in found["ids"]]
 
 
-def _passes(value: Any, f: Filter) -> bool:
-    if f.op in ("any", "none"):
-        have = {str(v).casefold() for v in (value if isinstance(value, tuple) else (value,)) if v is not None}
-        wanted = {str(v).casefold() for v in (f.value if isinstance(f.value, tuple) else (f.value,))}
-        return bool(have & wanted) == (f.op == "any")
-    if value is None or isinstance(value, tuple) or type(value) is not type(f.value):
-        return False
-    return value <= f.value if f.op == "le" else value >= f.value if f.op == "ge" else value == f.value
+def _repair(directory: Path, damaged: Path, embedder: Embedder, reason: str) -> None:
+    logging.getLogger("snowmelt").warning("%s: %s; rebuilding it from its items", directory, reason)
+    with generation.writing(directory, wait=True):
+        if generation.current(directory) != damaged:
+            return  # another process has done it
+        manifest = generation.read_manifest(damaged)
+        kinds: dict[str, str] = {}
+        if generation.intact(damaged, manifest, "schema.json"):
+            schema = generation.load_schema(damaged)
+            kinds = {name: attribute.kind for name, attribute in schema.attributes.items()}
+        items = Items(damaged, scan=True)
+        write(items, directory, embedder, {}, kinds, strict=True, prune=True, known={}, progress=None)

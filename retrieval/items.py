@@ -1,30 +1,33 @@
-"""What a catalogue holds: items, and the schema that ingestion infers for their attributes."""
+"""What a catalogue holds: items, their schema, and the one text of an item that is embedded, indexed and quoted."""
 
-import csv
 import json
 import re
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from html import unescape
-from pathlib import Path
-from typing import Any, Literal
-
-from snowmelt.retrieval.errors import InputError
+from typing import Any, Literal, get_args
 
 Value = bool | float | str | tuple[str, ...]
 """number -> float, date -> "YYYY-MM-DD", list -> tuple of strings, category and text -> str."""
 
 Kind = Literal["number", "date", "category", "list", "text", "boolean"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+LONGEST = 20_000  # characters of a text; what follows is cut
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 # An address or a code ("https://...", "tt0114709", "4006381333931"): one word with digits or slashes, nothing to read.
 # ASCII only: a Chinese sentence has no spaces either.
 _CODE = re.compile(r"(?=[!-~]*[\d/])[!-~]{6,}")
-
-LONGEST = 20_000  # characters of a description; what follows is cut
-# C0/C1 controls, bidi overrides and isolates, zero-width space, BOM: invisible, and used to hide text from people.
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-_TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|</?[a-zA-Z][^<>]*>", re.DOTALL | re.IGNORECASE)
+# Controls that are not white space, bidi marks, overrides and isolates, zero-width space, BOM, lone surrogates:
+# invisible, and used to hide text from people. Joiners (U+200C, U+200D) stay: Persian and emoji need them.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+_TAG = re.compile(r"<!--|-->|</?[a-zA-Z][^<>]*>")
+_HIDDEN = re.compile(r"<(!--|script\b|style\b)", re.IGNORECASE)  # what stands inside is not for people either
+_WORDS = re.compile(r"[A-Z]?[^\W_A-Z]+|[A-Z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Item:
     def text(self) -> str:
         """`item_text` for code that has no schema at hand: nothing is left out but numbers, booleans and dates."""
         names = [n for n, v in self.attributes.items() if not isinstance(v, str) or not _DATE.fullmatch(v)]
-        return _joined(self, sorted(names, key=lambda name: not is_alias(name)))
+        return _joined(self, sorted(names, key=lambda name: (not is_alias(name), name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,10 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Attributes in the order of the file, over `count` items. `aliases` name those that hold other titles."""
+    """Attributes sorted by name, over `count` items. `aliases` name those that hold other titles of an item.
+
+    The order of the rows it was inferred from changes nothing in it.
+    """
 
     attributes: dict[str, Attribute] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
@@ -77,16 +83,20 @@ class Schema:
         return cls(attributes, tuple(raw["aliases"]), raw["count"])
 
 
-def is_alias(name: str) -> bool:
-    """Does an attribute of this name hold other titles of the item ("original_title", "title_zh")?"""
-    return "title" in name.casefold()
+def is_alias(name: str, title_field: str = "title") -> bool:
+    """Does an attribute of this name hold other titles ("original_title", "titleZh", "aka"), not a "subtitle"?
+
+    `title_field` is what the source calls the title: where that is "name", so is "name_zh".
+    """
+    words = {word.casefold() for word in _WORDS.findall(name)}
+    return bool(words & {"title", "titles", "aka", "alias", "aliases", title_field.casefold()})
 
 
 def item_text(item: Item, schema: Schema) -> str:
     """What is embedded, indexed by BM25 and may be quoted in a reason. Plain text; the same for the same input.
 
-    Title, other titles, list, category and text attributes in the order of the schema, description. Numbers, dates,
-    booleans are left out (they are filters), and so are web addresses and codes in text attributes.
+    Title, other titles, list, category and text attributes in the order of the schema (by name), description.
+    Numbers, dates and booleans are left out (they are filters), and so are web addresses and codes in text attributes.
     """
     names = [*schema.aliases]
     for name, attribute in schema.attributes.items():
@@ -99,7 +109,7 @@ def item_text(item: Item, schema: Schema) -> str:
     return _joined(item, names)
 
 
-def _joined(item: Item, names: list[str]) -> str:
+def _joined(item: Item, names: Sequence[str]) -> str:
     parts = [item.title]
     for name in names:
         value = item.attributes.get(name)
@@ -111,83 +121,46 @@ def _joined(item: Item, names: list[str]) -> str:
 
 
 def clean(text: str) -> str:
-    """Plain text: no markup, no invisible characters, white space folded."""
-    return " ".join(unescape(_TAG.sub(" ", _INVISIBLE.sub("", text[: 2 * LONGEST]))).split())[:LONGEST]
+    """Plain text: no markup, no invisible characters, NFC, white space folded, at most `LONGEST` characters."""
+    if text.isascii() and text.isprintable() and "<" not in text and "&" not in text:
+        return " ".join(text[:LONGEST].split())
+    text = text[: 4 * LONGEST]
+    if "<" in text or "&" in text:
+        text = _without_markup(unescape(_without_markup(text)))  # twice: shops escape their markup, too
+    return " ".join(unicodedata.normalize("NFC", _INVISIBLE.sub("", text)).split())[:LONGEST]
 
 
-def read_items(path: Path, *, strict: bool = False) -> tuple[list[Item], list[str]]:
-    """Items and one line for each bad row ("file:line field: reason"). The first of two rows with the same id stays.
-
-    Raises InputError if the file cannot be read at all, holds no good row, or, with `strict`, at the first bad row.
-    """
-    items: dict[str, Item] = {}
-    bad: list[str] = []
-    for line, row in _rows(path):
-        try:
-            item = row if isinstance(row, str) else _item(row)
-            if isinstance(item, Item) and item.id in items:
-                item = f"id: {item.id!r} is there already"
-        except ValueError as error:
-            item = str(error)
-        if isinstance(item, Item):
-            items[item.id] = item
-            continue
-        bad.append(f"{path}:{line} {item}")
-        if strict:
-            raise InputError(f"{bad[0]}; mend it or leave out --strict")
-    if not items:
-        raise InputError(f"{path}: no usable item" + (f" (first: {bad[0]})" if bad else "; the file is empty"))
-    return list(items.values()), bad
+def clean_id(text: str) -> str:
+    """An id as it came, "<", "&" and "/" included, without invisible characters and with white space folded."""
+    return " ".join(_INVISIBLE.sub("", text).split())
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a .jsonl or .csv file of items")
-    if path.suffix not in (".jsonl", ".csv"):
-        raise InputError(f"{path}: {path.suffix or 'no ending'} is not read; give .jsonl or .csv")
-    try:
-        with path.open(encoding="utf-8-sig", newline="" if path.suffix == ".csv" else None) as file:
-            if path.suffix == ".csv":
-                reader = csv.DictReader(file)
-                for row in reader:
-                    yield reader.line_num, {k: v for k, v in row.items() if k and v}
-                return
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    yield number, f"line: broken JSON ({error})"
-                    continue
-                yield number, row if isinstance(row, dict) else "line: not a JSON object"
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8; convert it first (iconv -f ... -t utf-8)") from None
+def _without_markup(text: str) -> str:
+    kept, at = [], 0
+    while start := _HIDDEN.search(text, at):
+        end = text.find("-->", start.end()) if start[1] == "!--" else _closing(text, start[1], start.end())
+        if end < 0:
+            break
+        kept.append(text[at : start.start()])
+        at = end
+    return _TAG.sub(" ", " ".join([*kept, text[at:]]))
 
 
-def _item(row: dict[str, Any]) -> Item:
-    names = {}
-    for name in ("id", "title"):
-        value = row.get(name)
-        if isinstance(value, bool) or not isinstance(value, str | int) or not clean(str(value)):
-            raise ValueError(f"{name}: missing or empty")
-        names[name] = clean(str(value))
-    description = row.get("description") or ""
-    attributes = {
-        clean(str(k)): v
-        for k, raw in row.items()
-        if k not in ("id", "title", "description") and (v := _value(raw)) != ""
+def _closing(text: str, name: str, at: int) -> int:
+    found = re.compile(f"</{name}", re.IGNORECASE).search(text, at)
+    return found.start() if found else -1
+
+
+def to_row(item: Item) -> dict[str, Any]:
+    """A line of items.jsonl, as JSON sees it; `from_row` turns it back."""
+    return {
+        "id": item.id,
+        "title": item.title,
+        "description": item.description,
+        "attributes": {k: list(v) if isinstance(v, tuple) else v for k, v in item.attributes.items()},
     }
-    return Item(names["id"], names["title"], clean(str(description)), attributes)
 
 
-def _value(raw: Any) -> Value:
-    """A number where it is one, a tuple for a list, else clean text; "" where there is nothing."""
-    if isinstance(raw, bool):
-        return raw
-    if isinstance(raw, int | float):
-        return float(raw) if raw == raw and abs(raw) < 1e18 else ""
-    if isinstance(raw, list):
-        return tuple(t for v in raw if (t := clean(str(v)))) or ""
-    text = clean(str(raw)) if raw is not None else ""
-    return float(text) if re.fullmatch(r"-?\d{1,15}(\.\d+)?", text) else text
+def from_row(row: Mapping[str, Any]) -> Item:
+    attributes = {k: tuple(v) if isinstance(v, list) else v for k, v in row["attributes"].items()}
+    return Item(row["id"], row["title"], row["description"], attributes)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from snowmelt.retrieval.catalogue import Catalogue, build
 from snowmelt.retrieval.embedding import open_embedder
-from snowmelt.retrieval.items import read_items
+from snowmelt.retrieval.reading import read_items
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from snowmelt.agent.types import Constraint
 from snowmelt.retrieval.catalogue import Catalogue, build
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.filters import Filter
-from snowmelt.retrieval.items import read_items
+from snowmelt.retrieval.reading import read_items
 
 
 class Hostile:
@@ -91,11 +91,13 @@ def test_impossible_constraints_are_said(films: Catalogue) -> None:
 
 def test_build_keeps_vectors_and_swaps(tmp_path, films: Catalogue) -> None:
     items = films.items[:20]
-    assert build(items, tmp_path, films.embedder) == (20, 20)
+    report = build(items, tmp_path, films.embedder)
+    assert (report.embedded, report.count) == (20, 20)
     before = Catalogue.open(tmp_path)
-    assert build(items[5:], tmp_path, films.embedder) == (0, 15)
+    report = build(items[5:], tmp_path, films.embedder, prune=True)
+    assert (report.embedded, report.count) == (0, 15)
     assert len(before.items) == 20 and len(Catalogue.open(tmp_path).items) == 15
-    assert before.nearest(before.vectors[3:4], 1) == [[3]]
+    assert before.nearest(before.vectors[3:4], 1)[0].tolist() == [[3]]
     with pytest.raises(InputError, match="no item of this catalogue"):
         before.mask([Filter(attribute="colour", op="eq", value="red")])
 

@@ -1,0 +1,146 @@
+"""A vector for every item of a new generation: taken over by the hash of its text, or embedded, while Chroma is written."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from snowmelt.retrieval import generation
+from snowmelt.retrieval.embedding import Embedder
+from snowmelt.retrieval.errors import InputError
+from snowmelt.retrieval.generation import Items
+from snowmelt.retrieval.items import Schema, item_text
+
+_BATCH = 256  # texts a call of the embedder
+
+
+def fill_vectors(
+    folder: Path,
+    schema: Schema,
+    embedder: Embedder,
+    before: Path | None,
+    known: Mapping[str, NDArray[np.float32]],
+    tell: Any,
+) -> tuple[int, str]:
+    """Write vectors.npy, bm25/ and chroma/ of `folder`. Returns (texts embedded, the seal of the probed collection).
+
+    Vectors come from `before` and `known` where the text is the same. Raises InputError if the embedder gives other
+    than float [texts, dim], or the collection does not answer a process that opens it afresh.
+    """
+    keys = np.load(folder / "keys.npy")
+    count = len(keys)
+    # open_memmap: a million vectors of 512 are 2 GB, which the system may page out; the filling process maps them too.
+    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (count, embedder.dim))
+    fresh = _take_over(vectors, keys, before, embedder, known)
+    with _process("fill", folder) as fill, _process("probe", folder) as probe:
+        items = Items(folder)
+        for start in range(0, len(fresh), _BATCH):
+            rows = fresh[start : start + _BATCH]
+            vectors[rows] = _embedded(embedder, [item_text(items[int(row)], schema) for row in rows])
+            tell("embedding", start + len(rows), len(fresh))
+            if start + _BATCH < len(fresh):
+                fill.say(int(fresh[start + _BATCH]))
+        vectors.flush()
+        fill.say(count)
+        for line in fill.lines():
+            tell("indexing", int(line), count)
+        fill.end()
+        probe.say(count)
+        seal = json.loads(next(probe.lines(), "null"))
+        probe.end()
+    return len(fresh), seal
+
+
+def _embedded(embedder: Embedder, texts: list[str]) -> NDArray[np.float32]:
+    found = np.asarray(embedder.documents(texts), np.float32)
+    if found.shape != (len(texts), embedder.dim) or not np.isfinite(found).all():
+        raise InputError(
+            f"embedder {embedder.id}: gave {found.shape} for {len(texts)} texts of {embedder.dim} numbers, or not all finite"
+        )
+    return _unit(found)
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+def _take_over(
+    vectors: NDArray[np.float32],
+    keys: NDArray[np.uint8],
+    before: Path | None,
+    embedder: Embedder,
+    known: Mapping[str, NDArray[np.float32]],
+) -> NDArray[np.int64]:
+    """Fill in what is known already; the rows that are not, ascending."""
+    missing = np.ones(len(keys), bool)
+    if before and _same_embedder(before, embedder):
+        old_keys, old = np.load(before / "keys.npy"), np.load(before / "vectors.npy", mmap_mode="r")
+        prefix = old_keys[:, :8].copy().view(np.uint64)[:, 0]
+        order = np.argsort(prefix, kind="stable")
+        found = np.searchsorted(prefix[order], keys[:, :8].copy().view(np.uint64)[:, 0])
+        rows = order[np.minimum(found, len(order) - 1)]
+        same = (old_keys[rows] == keys).all(1)
+        for start in range(0, len(keys), 10_000):
+            part = np.flatnonzero(same[start : start + 10_000]) + start
+            vectors[part] = old[rows[part]]
+        missing &= ~same
+    if known:
+        for row in np.flatnonzero(missing):
+            vector = known.get(keys[row].tobytes().hex())
+            if vector is not None and np.shape(vector) == (embedder.dim,):
+                vectors[row] = _unit(np.asarray(vector, np.float32))
+                missing[row] = False
+    return np.flatnonzero(missing)
+
+
+def _same_embedder(before: Path, embedder: Embedder) -> bool:
+    manifest = generation.read_manifest(before)
+    if manifest["embedder"] != embedder.id or manifest["dim"] != embedder.dim:
+        return False
+    return all(generation.intact(before, manifest, name) for name in ("keys.npy", "vectors.npy"))
+
+
+class _Child:
+    """A process of `chroma` that is told by lines and answers by lines."""
+
+    def __init__(self, what: str, folder: Path, errors: IO[str]) -> None:
+        self._what, self._folder, self._errors = what, folder, errors
+        command = [sys.executable, "-m", "snowmelt.retrieval.chroma", what, str(folder)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True)
+
+    def say(self, number: int) -> None:
+        try:
+            self.process.stdin.write(f"{number}\n")  # type: ignore[union-attr]
+            self.process.stdin.flush()  # type: ignore[union-attr]
+        except BrokenPipeError:
+            self.end()
+
+    def lines(self) -> Iterator[str]:
+        return iter(self.process.stdout.readline, "")  # type: ignore[union-attr]
+
+    def end(self) -> None:
+        """Wait for it. Raises InputError, with its last word, if it failed."""
+        if code := self.process.wait():
+            self._errors.seek(0)
+            last = (self._errors.read().strip().splitlines() or [f"exit {code}"])[-1]
+            raise InputError(
+                f"{self._folder.parent}: Chroma could not be written ({self._what}: {last}); the catalogue is as it was"
+            )
+
+
+@contextmanager
+def _process(what: str, folder: Path) -> Iterator[_Child]:
+    with TemporaryFile("w+") as errors:
+        child = _Child(what, folder, errors)
+        try:
+            yield child
+        finally:
+            child.process.kill()
+            child.process.communicate()
