@@ -39,7 +39,6 @@ def serve() -> None:
     reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    tried: list[str] = []
     arm = train = scorer = None
     talks: dict[int, Any] = {}
     while True:
@@ -51,7 +50,7 @@ def serve() -> None:
         body = b""
         try:
             if "target" in message:
-                tried = guard.install(frozenset(message["forbidden"]), frozenset(message["above"]))
+                guard.install(message["forbidden"], message["allowed"], message["above"])
                 arm = find(message["target"])
             elif "grid" in message:
                 header["grid"] = [dict(settings) for settings in getattr(arm, "grid", ())]
@@ -74,7 +73,6 @@ def serve() -> None:
             header["error"] = str(error)
         except Exception as error:  # an arm is a stranger's code: whatever it raises is a result, shown with its row
             header["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-        header["trespass"] = tried
         send(writer, json.dumps(header).encode())
         send(writer, body)
 

@@ -47,7 +47,8 @@ def level_of(
 
 
 def train_of(data: Dataset, stage: splits.Stage, seed: int, cache: Path, model: str | None) -> Train:
-    """Copies of what may be known, with people renumbered in a seeded order that says nothing about who is held out."""
+    """Copies of what may be known, with people renumbered in a seeded order that says nothing about who is held out.
+    What our arms keep between runs stands in `cache`/shared."""
     rows = stage.train
     warm = np.unique(data.user[rows])
     number = np.full(len(data.users), -1, np.int32)
@@ -55,7 +56,7 @@ def train_of(data: Dataset, stage: splits.Stage, seed: int, cache: Path, model: 
     return Train(
         data.ids, data.records, tuple(record_text(record) for record in data.records), len(warm),
         number[data.user[rows]], data.item[rows].copy(), data.rating[rows].copy(), data.time[rows].copy(),
-        data.liked[rows].copy(), data.scale, data.has_clock, seed, cache, model,
+        data.liked[rows].copy(), data.scale, data.has_clock, seed, cache / "shared", model,
     )  # fmt: skip
 
 

@@ -28,7 +28,9 @@ def impressions(data: Dataset, seed: int, users: int | None) -> Split:
         for shown in (s for s in usable if s.user in chosen):
             ignored = np.setdiff1d(shown.candidates, shown.clicked).astype(np.int32)
             latest = shown.history[::-1]
-            people.append(Person(len(people), shown.user, latest, ignored, shown.clicked, shown.candidates))
+            # In the catalogue's order: the order in which a list was logged may tell what was clicked.
+            listed = np.unique(shown.candidates).astype(np.int32)
+            people.append(Person(len(people), shown.user, latest, ignored, shown.clicked, listed))
         return Stage(np.flatnonzero(~np.isin(data.user, hidden)), tuple(people[:cap]))
 
     tune = stage(validation, test + validation, None)

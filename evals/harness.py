@@ -3,11 +3,12 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from snowmelt.evals import metrics, run_folder, splits
+from snowmelt.evals import guard, metrics, run_folder, splits
 from snowmelt.evals.bench import VALIDATION_PEOPLE, judge_all, level_of, train_of
 from snowmelt.evals.data import Dataset, load
 from snowmelt.evals.run_folder import ArmRun, Config
@@ -85,7 +86,14 @@ def _one(
     spec: Spec, config: Config, data: Dataset, split: splits.Split, levels: dict[int, Level],
     trains: tuple[Train | None, Train], out: Path, advance: Callable[[int], None], calls: "run_folder.Calls",
 ) -> ArmRun:  # fmt: skip
-    tuning, final = trains
+    """An arm may not touch the data, this run and those beside it, or what strangers' arms kept in the cache; it may
+    keep things in its own place there, which ours share: vectors and replies, by content."""
+    own, beside = trains[1].cache, [p for p in out.resolve().parent.iterdir() if guard.is_run_folder(p)]
+    kept = own.parent / "arms"
+    if not spec.target.startswith("snowmelt."):
+        own = kept / run_folder.arm_path(out, spec).name / run_folder.hash_of(run_folder.key_of(config, data))
+    tuning, final = (t and replace(t, cache=own) for t in trains)
+    assert final is not None
     result = ArmRun(spec, dict(spec.settings))
     heard = 0
 
@@ -95,7 +103,7 @@ def _one(
         advance(count)
 
     try:
-        with Worker(spec.target, (Path(config.data), out), threads=1) as worker:
+        with Worker(spec.target, [Path(config.data), out, *beside, kept], own, threads=1) as worker:
             offered = [{**settings, **spec.settings} for settings in worker.grid() or [{}]]
             grid = [s for i, s in enumerate(offered) if s not in offered[:i]]
             if len(grid) == 1:

@@ -101,6 +101,11 @@ def key_of(config: Config, data: Dataset) -> dict[str, Any]:
     return {"format": FORMAT, "dataset": data.name, "dataset_sha256": data.digest, **chosen}
 
 
+def hash_of(key: dict[str, Any]) -> str:
+    """A short name of a run's key."""
+    return sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def claim(out: Path, key: dict[str, Any], split: splits.Split, data: Dataset) -> None:
     """Make `out` this run's folder. Raises InputError when it holds another run."""
     (out / "arms").mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snowmelt.evals import guard
+from snowmelt.evals import fence, guard
 from snowmelt.evals.arm_process import receive, send
 from snowmelt.evals.scoring import Block
 from snowmelt.evals.systems import Case, Train
@@ -28,26 +28,34 @@ class ArmError(Exception):
 
 
 class Worker:
-    """The judge's end. Use as a context manager; every method raises ArmError when the arm or its process fails."""
+    """The judge's end. Use as a context manager; every method raises ArmError when the arm or its process fails.
 
-    def __init__(self, target: str, forbidden: Sequence[Path], threads: int) -> None:
+    `forbidden`: folders of the judge. `cache`: the one folder that the arm may write into, besides its own room.
+    """
+
+    def __init__(self, target: str, forbidden: Sequence[Path], cache: Path, threads: int) -> None:
         self.items, self.batched = 0, False
         self._home = tempfile.TemporaryDirectory(prefix="snowmelt-arm-")
         self._log = (Path(self._home.name) / "stderr").open("w+b")
-        path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
-        limits = {n: str(threads) for n in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-        environment = {**os.environ, "PYTHONPATH": path, **limits}
-        for name in ("PWD", "OLDPWD"):  # they may name the folder of the data
-            environment.pop(name, None)
-        room = Path(self._home.name) / "room"
+        room = Path(self._home.name).resolve() / "room"
         room.mkdir()
+        cache.mkdir(parents=True, exist_ok=True)
+        code = Path(target.rpartition(":")[0])
+        # Where these stand inside a folder of the judge, they stay open: the interpreter, our code, the arm's file.
+        readable = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent.parent, code, room, cache.resolve()]
+        readable = [p.resolve() for p in readable if p.is_absolute()]
+        kept = [p.resolve() for p in forbidden]
+        limits = {
+            "forbidden": [str(p) for p in kept], "readable": [str(p) for p in readable],
+            "writable": [str(room), str(cache.resolve())],
+        }  # fmt: skip
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "snowmelt.evals.arm_process"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, cwd=room, env=environment,
+            [sys.executable, "-I", "-S", str(Path(fence.__file__)), json.dumps(limits)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, cwd=room, env=_environment(room, threads),
         )  # fmt: skip
-        folders = [p.resolve() for p in forbidden]
-        above = {guard.digest(parent) for folder in folders for parent in folder.parents}
-        self._ask({"target": target, "forbidden": [guard.digest(p) for p in folders], "above": sorted(above)})
+        above = {guard.digest(parent) for folder in kept for parent in folder.parents}
+        digests = {"forbidden": [guard.digest(p) for p in kept], "allowed": [guard.digest(p) for p in readable]}
+        self._ask({"target": target, "above": sorted(above), **digests})
 
     def __enter__(self) -> "Worker":
         return self
@@ -99,9 +107,17 @@ class Worker:
         except (BrokenPipeError, EOFError):
             self._log.seek(0)
             said = self._log.read().decode("utf-8", "replace").strip().splitlines()
+            if self._process.wait(5) == guard.DISQUALIFIED:
+                raise ArmError(f"disqualified: it reached for what is held out ({said[-1]})") from None
             raise ArmError(f"its process died: {said[-1] if said else 'no message'}") from None
-        if header.get("trespass"):
-            raise ArmError(f"disqualified: it reached for what is held out ({header['trespass'][0]})")
         if header.get("error"):
             raise ArmError(header["error"])
         return header, body
+
+
+def _environment(room: Path, threads: int) -> dict[str, str]:
+    """The judge's own, without the names of its folder; temporary files go into the arm's room."""
+    limits = {n: str(threads) for n in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
+    own = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(room)}
+    return {k: v for k, v in os.environ.items() if k not in ("PWD", "OLDPWD")} | limits | own

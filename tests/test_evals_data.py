@@ -88,8 +88,8 @@ def test_amazon_2018(tmp_path: Path):
         with gzip.open(tmp_path / name, "wt", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
     data = load(tmp_path)
-    assert data.ids == ("B1", "B3")
-    assert data.records[0] == {
+    assert sorted(data.ids) == ["B1", "B3"]
+    assert data.records[data.rows["B1"]] == {
         "id": "B1",
         "title": "Pen blue",
         "description": "Writes. Blue &",
@@ -131,7 +131,7 @@ def test_mind(tmp_path: Path, part: str):
     lines = ["1\tU1\t11/11/2019 9:05:58 AM\tN0 N1\tN2-1 N3-0", "2\tU1\t11/12/2019 9:05:58 AM\t\tN2 N3"]
     (folder / "behaviors.tsv").write_text("\n".join(lines) + "\n")
     data = load(tmp_path)
-    assert data.records[0] == {
+    assert data.records[data.rows["N0"]] == {
         "id": "N0",
         "title": "Title 0",
         "description": "Abstract",
@@ -139,6 +139,7 @@ def test_mind(tmp_path: Path, part: str):
     }
     (shown,) = data.impressions
     named = [[data.ids[r] for r in rows] for rows in (shown.history, shown.candidates, shown.clicked)]
+    assert set(data.ids) == {"N0", "N1", "N2", "N3"}
     assert named == [["N0", "N1"], ["N2", "N3"], ["N2"]] and not data.has_clock
 
 

@@ -12,53 +12,18 @@ import pytest
 pytest.importorskip("scipy.sparse", reason="pip install snowmelt[eval]")
 pytest.importorskip("sklearn", reason="pip install snowmelt[eval]")
 
+from evals_world import ITEMS, ndcg, world
 from snowmelt.evals import evaluate, splits
 from snowmelt.evals.__main__ import main
 from snowmelt.evals.data import load
-from snowmelt.evals.scoring import cases_at, rank
+from snowmelt.evals.scoring import rank
 from snowmelt.evals.summary import compare_runs
 from snowmelt.retrieval.errors import InputError
-
-PEOPLE, ITEMS, LIKES = 150, 120, 12
-
-
-def world(folder: Path, seed: int = 0, clusters: int = 1) -> Path:
-    """`clusters` 1: likes are coin tosses, so no honest arm can beat chance. More: people like one cluster only."""
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(seed)
-    words = ["雪", "melt", "river", "城市", "blue", "noir"]
-    with (folder / "items.jsonl").open("w", encoding="utf-8") as file:
-        for i in range(ITEMS):
-            item = {
-                "id": f"i{i}",
-                "title": f"Item {i} {words[i % 6]}",
-                "categories": [f"c{i % clusters}", words[i % 5]],
-            }
-            file.write(json.dumps(item, ensure_ascii=False) + "\n")
-    lines = ["user,item,rating,timestamp"]
-    for person in range(PEOPLE):
-        own = np.arange(person % clusters, ITEMS, clusters)
-        chosen = rng.choice(own, LIKES, replace=False)
-        lines += [f"u{person},i{i},5,{900_000_000 + person * 1000 + n}" for n, i in enumerate(chosen)]
-        lines += [
-            f"u{person},i{i},1,{900_000_000 + person * 1000 + n}" for n, i in enumerate(np.setdiff1d(own, chosen)[:3])
-        ]
-    (folder / "interactions.csv").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return world(tmp_path_factory.mktemp("data") / "noise")
 
 
 @pytest.fixture(scope="module")
 def taste(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return world(tmp_path_factory.mktemp("data") / "taste", clusters=5)
-
-
-def ndcg(result: dict, arm: str, reveal: int) -> dict:
-    return next(a for a in result["arms"] if a["name"] == arm and a["reveal"] == reveal)["metrics"]["ndcg@10"]
 
 
 STRANGER = '''
@@ -89,204 +54,6 @@ def test_a_strangers_scorer_runs_beside_ours_with_one_command(taste: Path, tmp_p
     assert mine["low"] > popular["high"] and mine["n"] == 30
 
 
-CHEATERS = '''
-import gc, glob, json, os, subprocess, sys
-from pathlib import Path
-
-DATA = "{data}"
-
-
-def _from_rows(train, rows):
-    """Score each item by how many of the rows found pair it with a person who liked everything that is revealed."""
-    people = {{}}
-    for user, item in rows:
-        people.setdefault(user, set()).add(item)
-    warm = {{}}
-    for u, i in zip(train.user.tolist(), train.item.tolist()):
-        warm.setdefault(u, set()).add(train.ids[i])
-    seen = set(map(frozenset, warm.values()))
-    hidden = [items for items in people.values() if frozenset(items) not in seen]
-
-    def score(case):
-        found = [items for items in hidden if set(case.liked) <= items]
-        return [sum(i in items for items in found) for i in train.ids]
-
-    return score
-
-
-def _lines(text):
-    return [tuple(line.split(",")[:2]) for line in text.splitlines() if ",5," in line]
-
-
-def opens_the_file(train):
-    return _from_rows(train, _lines(Path(DATA, "interactions.csv").read_text()))
-
-
-def opens_it_by_a_link(train):
-    os.symlink(DATA, "link")
-    return _from_rows(train, _lines(Path("link/interactions.csv").read_text()))
-
-
-def opens_it_below_a_descriptor(train):
-    above = os.open(os.path.dirname(DATA), os.O_RDONLY)
-    file = os.open(os.path.basename(DATA) + "/interactions.csv", os.O_RDONLY, dir_fd=above)
-    return _from_rows(train, _lines(os.read(file, 10_000_000).decode()))
-
-
-def lists_the_folder(train):
-    return _from_rows(train, [(n, n) for n in os.listdir(DATA)])
-
-
-def asks_a_shell(train):
-    said = subprocess.run(["cat", DATA + "/interactions.csv"], capture_output=True, text=True).stdout
-    return _from_rows(train, _lines(said))
-
-
-def hides_its_tracks(train):
-    """Swallows the refusal and answers honestly afterwards: it must be shown all the same."""
-    try:
-        Path(DATA, "interactions.csv").read_text()
-    except OSError:
-        pass
-    return lambda case: [0.5] * len(train.ids)
-
-
-def reads_the_judges_command_line(train):
-    text = Path(f"/proc/{{os.getppid()}}/cmdline").read_bytes().split(b"\\0")
-    return _from_rows(train, [(a, b) for a in text for b in text])
-
-
-def reads_the_judges_memory(train):
-    open(f"/proc/{{os.getppid()}}/mem", "rb").read(1)
-    return lambda case: [0.5] * len(train.ids)
-
-
-def searches_memory(train):
-    """Every object the collector knows, every frame's locals, every closure: anything that pairs a person and items."""
-    rows = []
-    frame = sys._getframe()
-    while frame is not None:
-        rows += _pairs(list(frame.f_locals.values()))
-        frame = frame.f_back
-    rows += _pairs(gc.get_objects())
-    return _from_rows(train, rows)
-
-
-def _pairs(objects):
-    found = []
-    for thing in objects:
-        for name in ("order", "gold", "people", "_history", "liked_rows", "held"):
-            try:
-                value = object.__getattribute__(thing, name)
-            except Exception:
-                continue
-            if isinstance(value, (list, tuple)) and value and isinstance(value[0], str):
-                found += [(id(thing), i) for i in value]
-        if type(thing).__name__ in ("Person", "Stage", "Split", "Dataset", "Result"):
-            raise RuntimeError(f"found a {{type(thing).__name__}} of the judge")
-    return found
-
-
-def searches_its_room(train):
-    """Files within reach of where it runs, environment and arguments."""
-    text = " ".join([*os.environ.values(), *sys.argv, os.getcwd()])
-    rows = []
-    for path in [*glob.glob("**", recursive=True), *glob.glob("../*")]:
-        if os.path.isfile(path):
-            rows += _lines(Path(path).read_text(errors="replace"))
-    rows += [(w, w) for w in text.split()]
-    if DATA in text:
-        raise RuntimeError("the folder of the data is told")
-    return _from_rows(train, rows)
-
-
-def reads_open_files(train):
-    rows = []
-    for descriptor in os.listdir("/proc/self/fd"):
-        target = os.path.realpath("/proc/self/fd/" + descriptor)
-        if target.startswith(DATA):
-            raise RuntimeError("an open file of the judge was inherited")
-    return _from_rows(train, rows)
-
-
-def remembers_cases(train):
-    """Keeps every case to learn from later ones: more revealed items of the same person are still not held out ones."""
-    met = {{}}
-
-    def score(case):
-        met.setdefault(case.number, set()).update(case.liked)
-        return [float(i in met[case.number]) for i in train.ids]
-
-    return score
-'''
-CAUGHT = ("opens_the_file", "opens_it_by_a_link", "opens_it_below_a_descriptor", "lists_the_folder", "asks_a_shell",
-          "hides_its_tracks", "reads_the_judges_command_line", "reads_the_judges_memory")  # fmt: skip
-IN_VAIN = ("searches_memory", "searches_its_room", "reads_open_files", "remembers_cases")
-
-
-@pytest.fixture(scope="module")
-def cheated(noise: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    home = tmp_path_factory.mktemp("cheats")
-    path = home / "cheats.py"
-    path.write_text(CHEATERS.format(data=noise.resolve()))
-    arms = [f"{path}:{name}" for name in CAUGHT + IN_VAIN]
-    result = evaluate(noise, arms=["random", *arms], reveal=[1, 3], out=home / "run")
-    return {"path": path, **result}
-
-
-@pytest.mark.parametrize("name", CAUGHT)
-def test_a_cheater_that_reaches_for_held_out_rows_is_disqualified(cheated: dict, name: str):
-    told = cheated["settings"][f"{cheated['path']}:{name}"]
-    assert told["error"].startswith("disqualified"), told["error"]
-    rows = [a for a in cheated["arms"] if a["name"].endswith(f":{name}")]
-    assert all(a["metrics"] == {} and a["failures"] == 30 for a in rows) and len(rows) == 2
-
-
-@pytest.mark.parametrize("name", IN_VAIN)
-def test_a_cheater_that_searches_what_it_has_finds_nothing(cheated: dict, name: str):
-    """Likes are coin tosses: an arm above chance has seen an answer."""
-    arm = f"{cheated['path']}:{name}"
-    assert cheated["settings"][arm]["error"] == ""
-    assert ndcg(cheated, arm, 1)["mean"] < ndcg(cheated, "random", 1)["high"] + 0.05
-
-
-def test_the_test_of_cheaters_would_see_one_that_succeeds(noise: Path, tmp_path: Path):
-    """The same cheat on a copy that the guard cannot know: far above chance, so the measure above is sharp."""
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for path in noise.iterdir():
-        (copy / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "cheats.py").write_text(CHEATERS.format(data=copy))
-    arm = f"{tmp_path / 'cheats.py'}:opens_the_file"
-    result = evaluate(noise, arms=["random", arm], reveal=[3])
-    assert ndcg(result, arm, 3)["mean"] > 0.9 > ndcg(result, "random", 3)["high"] + 0.5
-
-
-@pytest.mark.parametrize("kind", ["user", "item", "scene"])
-def test_no_held_out_row_is_in_what_a_system_gets(taste: Path, kind: splits.Kind):
-    """Canaries: every (person, item) pair that is scored must be absent from the training rows of its stage."""
-    data = load(taste)
-    split = splits.make(data, kind, seed=4)
-    for stage in filter(None, (split.tune, split.final)):
-        trained = {(data.users[data.user[r]], data.item[r]) for r in stage.train}
-        scored = {person.user for person in stage.people}
-        assert scored and not scored & {user for user, _ in trained}
-        for reveal in (0, 1, 5):
-            people, cases, _ = cases_at(stage.people, reveal, data, None, 0)
-            for person, case in zip(people, cases, strict=True):
-                shown, gold = person.at(reveal)
-                assert len(shown) == reveal and not set(shown) & set(gold)
-                assert case.revealed == tuple(data.ids[r] for r in shown)
-                assert person.user not in repr(case)
-        if kind == "item":
-            cold = {r for person in stage.people for r in person.gold.tolist()}
-            assert not cold & {item for _, item in trained}
-        if kind == "scene":
-            assert not trained
-    if split.tune:
-        assert not {p.user for p in split.tune.people} & {p.user for p in split.final.people}
-
-
 def test_the_same_command_twice_gives_the_same_figures(taste: Path, tmp_path: Path):
     arms = ["random", "popularity", "item-knn", "ease", "als"]
     # these two need packages that no extra of ours installs
@@ -301,20 +68,24 @@ def test_the_same_command_twice_gives_the_same_figures(taste: Path, tmp_path: Pa
 
 
 def test_an_interrupted_run_goes_on_and_another_run_is_refused(taste: Path, tmp_path: Path):
-    counter, arm = tmp_path / "fits", tmp_path / "arm.py"
+    arm, out, kept = tmp_path / "arm.py", tmp_path / "run", tmp_path / "cache"
     arm.write_text(
-        f"def arm(train):\n    open({str(counter)!r}, 'a').write('x')\n"
+        "def arm(train):\n    (train.cache / 'fits').open('a').write('x')\n"
         "    return lambda case: list(range(len(train.ids)))\n"
     )
-    evaluate(taste, arms=[f"{arm}:arm"], reveal=[1], out=tmp_path / "run")
-    fits = counter.read_text()
-    both = evaluate(taste, arms=[f"{arm}:arm", "popularity"], reveal=[1], out=tmp_path / "run")
-    assert counter.read_text() == fits and len(both["arms"]) == 2
+
+    def fits() -> int:
+        return sum(len(path.read_text()) for path in kept.rglob("fits"))
+
+    evaluate(taste, arms=[f"{arm}:arm"], reveal=[1], out=out, cache=kept)
+    before = fits()
+    both = evaluate(taste, arms=[f"{arm}:arm", "popularity"], reveal=[1], out=out, cache=kept)
+    assert before > 0 and fits() == before and len(both["arms"]) == 2
     arm.write_text(arm.read_text() + "# edited\n")
-    evaluate(taste, arms=[f"{arm}:arm"], reveal=[1], out=tmp_path / "run")
-    assert len(counter.read_text()) > len(fits)
+    evaluate(taste, arms=[f"{arm}:arm"], reveal=[1], out=out, cache=kept)
+    assert fits() > before
     with pytest.raises(InputError, match="another run"):
-        evaluate(taste, arms=["popularity"], reveal=[1], seed=1, out=tmp_path / "run")
+        evaluate(taste, arms=["popularity"], reveal=[1], seed=1, out=out, cache=kept)
 
 
 def test_the_run_folder_replays_elsewhere(taste: Path, tmp_path: Path):
@@ -401,9 +172,11 @@ def test_a_new_domain_is_ranked_from_the_old_one(tmp_path: Path):
     items = [json.loads(line) for line in (folder / "items.jsonl").read_text("utf-8").splitlines()]
     lines = [json.dumps({**item, "domain": "ab"[(i // 5) % 2]}, ensure_ascii=False) for i, item in enumerate(items)]
     (folder / "items.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-    split = splits.make(load(folder), "domain", target="b")
+    data = load(folder)
+    split = splits.make(data, "domain", target="b")
     for person in split.final.people:
-        assert all((i // 5) % 2 == 0 for i in person.order) and all((i // 5) % 2 == 1 for i in person.gold)
+        assert {data.records[r]["domain"] for r in person.order} == {"a"}
+        assert {data.records[r]["domain"] for r in person.gold} == {"b"}
     result = evaluate(folder, split="domain", target="b", arms=["popularity", "ease"], reveal=[0, 4])
     assert ndcg(result, "ease", 4)["low"] > ndcg(result, "popularity", 4)["high"]
     with pytest.raises(InputError, match="no domain 'c'"):
