@@ -20,7 +20,7 @@ from snowmelt.retrieval.columns import ColumnsBuilder
 from snowmelt.retrieval.embedding import Embedder
 from snowmelt.retrieval.generation import Items
 from snowmelt.retrieval.inference import Inference, Raw
-from snowmelt.retrieval.items import Item, Schema, item_text, to_row
+from snowmelt.retrieval.items import Item, Kind, Schema, item_text, to_row
 from snowmelt.retrieval.reading import BadRows, good_rows
 from snowmelt.retrieval.vectors import fill_vectors
 
@@ -177,7 +177,7 @@ def _write_items(
     staged: Path, folder: Path, inference: Inference, bad: BadRows, before: _Before, report: IndexReport
 ) -> Schema:
     inference.decide()
-    kinds = {name: kind for name, (kind, _) in inference.kinds.items()}
+    kinds: dict[str, Kind] = {name: kind for name, (kind, _) in inference.kinds.items()}
     columns = ColumnsBuilder(kinds, report.count)
     plain = columns.schema(inference.aliases)  # kinds and aliases are all that item_text reads of it
     offsets, keys = np.zeros(report.count + 1, np.int64), np.empty((report.count, 32), np.uint8)

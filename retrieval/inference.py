@@ -19,7 +19,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.items import KINDS, Kind, Value, clean, is_alias
@@ -176,7 +176,7 @@ def typed(raw: Raw, kind: Kind, delimiter: str) -> Value:
 class Inference:
     """The columns of a stream: `see` every row's values, `decide` once, then `attributes` types each row's values."""
 
-    def __init__(self, kinds: Mapping[str, Kind], title_field: str = "title") -> None:
+    def __init__(self, kinds: Mapping[str, str], title_field: str = "title") -> None:
         """`kinds` overrides what is inferred, by column. Raises InputError for an unknown kind."""
         for name, kind in kinds.items():
             if kind not in KINDS:
@@ -206,7 +206,7 @@ class Inference:
             alias = is_alias(name, self._title_field)
             kind, delimiter = column.kind(alias)
             if override := self._overrides.get(name):
-                kind, delimiter = override, column.delimiter()
+                kind, delimiter = cast(Kind, override), column.delimiter()
             self.kinds[name] = kind, delimiter
             if alias and kind in ("text", "category", "list"):
                 aliases.append(name)

@@ -10,7 +10,7 @@ from typing import Any
 
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.inference import Inference, Raw, raw_value
-from snowmelt.retrieval.items import LONGEST, Item, Kind, clean, clean_id
+from snowmelt.retrieval.items import LONGEST, Item, clean, clean_id
 
 ENDINGS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 _LONGEST_CELL = 16 * 2**20  # characters; an unclosed quote must not swallow gigabytes
@@ -54,7 +54,7 @@ def read_items(
     path: Path,
     *,
     fields: Mapping[str, str] | None = None,
-    kinds: Mapping[str, Kind] | None = None,
+    kinds: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> tuple[list[Item], list[str]]:
     """All items of a file in memory, typed, and one line for each bad row or value (the first 100).
@@ -198,7 +198,7 @@ def _columns_there(path: Path, header: list[str], fields: Mapping[str, str]) -> 
         name = fields.get(ours, ours)
         if name not in header:
             raise InputError(
-                f"{path}:1 {ours}: no column {name!r}; there are {', '.join(header)}; map it by a field flag"
+                f"{path}:1 {ours}: no column {name!r}; there are {', '.join(header)}; fields can be mapped"
             )
 
 
@@ -206,8 +206,8 @@ def _row(where: str, cells: dict[str, Any], fields: Mapping[str, str]) -> Row:
     if fields:
         theirs = {name: ours for ours, name in fields.items()}
         cells = {theirs.get(name, name): v for name, v in cells.items() if name in theirs or name not in fields}
-    names = [_name(cells.get("id"), "id", clean_id), _name(cells.get("title"), "title", clean)]
-    if len(names[0]) > 500:
+    id_, title = _name(cells.get("id"), "id", clean_id), _name(cells.get("title"), "title", clean)
+    if len(id_) > 500:
         raise ValueError("id: longer than 500 characters")
     text = cells.get("description") or ""
     text = " ".join(map(str, text)) if isinstance(text, list) else str(text)
@@ -225,7 +225,7 @@ def _row(where: str, cells: dict[str, Any], fields: Mapping[str, str]) -> Row:
                 values[name] = raw
     description = clean(text)
     shortened = len(text) > LONGEST and len(description) > LONGEST - 100
-    return Row(where, "", *names, description, values, tuple(notes), shortened)
+    return Row(where, "", id_, title, description, values, tuple(notes), shortened)
 
 
 def _name(value: Any, field_name: str, cleaned: Any) -> str:

@@ -1,4 +1,4 @@
-"""A vector for every item of a new generation: taken over by the hash of its text, or embedded, while Chroma is written."""
+"""A vector for each item of a new generation: taken over by the hash of its text, or embedded, as Chroma is written."""
 
 import json
 import subprocess
@@ -60,9 +60,8 @@ def fill_vectors(
 def _embedded(embedder: Embedder, texts: list[str]) -> NDArray[np.float32]:
     found = np.asarray(embedder.documents(texts), np.float32)
     if found.shape != (len(texts), embedder.dim) or not np.isfinite(found).all():
-        raise InputError(
-            f"embedder {embedder.id}: gave {found.shape} for {len(texts)} texts of {embedder.dim} numbers, or not all finite"
-        )
+        wanted = f"{len(texts)} vectors of {embedder.dim} finite numbers"
+        raise InputError(f"embedder {embedder.id}: not {wanted} (shape {found.shape}); is it another model?")
     return _unit(found)
 
 
