@@ -54,7 +54,8 @@ def train_of(data: Dataset, stage: splits.Stage, seed: int, cache: Path, model: 
     number = np.full(len(data.users), -1, np.int32)
     number[warm] = np.random.default_rng([seed, 0x3A]).permutation(len(warm)).astype(np.int32)
     return Train(
-        data.ids, data.records, tuple(record_text(record) for record in data.records), len(warm),
+        data.names, tuple({**record, "id": name} for record, name in zip(data.records, data.names, strict=True)),
+        tuple(record_text(record) for record in data.records), len(warm),
         number[data.user[rows]], data.item[rows].copy(), data.rating[rows].copy(), data.time[rows].copy(),
         data.liked[rows].copy(), data.scale, data.has_clock, seed, cache / "shared", model,
     )  # fmt: skip

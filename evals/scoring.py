@@ -95,11 +95,11 @@ def cases_at(people: Sequence[Person], reveal: int, data: Dataset, sampled: int 
         names = None
         if rows is not None:
             # One tuple for everyone with the same candidates: a pickle holds it once.
-            names = shared.get(id(rows)) or tuple(data.ids[r] for r in rows)
+            names = shared.get(id(rows)) or tuple(data.names[r] for r in rows)
             if rows is person.candidates:
                 shared[id(rows)] = names
         kept.append(person)
-        cases.append(Case(person.number, tuple(data.ids[r] for r in shown), (), names))
+        cases.append(Case(person.number, tuple(data.names[r] for r in shown), (), names))
         universes.append(rows)
     return Level(kept, cases, universes)
 

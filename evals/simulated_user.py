@@ -148,6 +148,7 @@ def converse(
     """Talk to the fitted arm as each of `people`; its scores after 0, 1, ... answered questions, by the counts asked
     for. A system that stops asking keeps its last answer for the larger counts."""
     attributes = Attributes(data.records)
+    known_as = dict(zip(data.names, data.ids, strict=True))
     kept: dict[int, list[tuple[NDArray[np.float32], dict[str, Any]]]] = {count: [] for count in questions}
     for person in people:
         judged, dislikes = visible_half(person)
@@ -157,7 +158,7 @@ def converse(
             scores, meta = worker.say(person.number, text, fresh=count == 0)
             if count in kept:
                 kept[count].append((scores, meta))
-            asked = question_of(meta["question"])
+            asked = question_of(meta["question"], known_as)
             if asked is None:
                 for later in questions:
                     if later > count:
@@ -184,8 +185,9 @@ def _block(rows: Iterable[tuple[NDArray[np.float32], dict[str, Any]]]) -> Block:
     return Block(np.stack(scores), list(meta))
 
 
-def question_of(told: Mapping[str, Any] | None) -> Asked | None:
-    """A question as it came from the arm's process."""
+def question_of(told: Mapping[str, Any] | None, known_as: Mapping[str, str]) -> Asked | None:
+    """A question as it came from the arm's process, its items by their ids in the data."""
     if told is None:
         return None
-    return Asked(told["kind"], told["text"], tuple(Option(**option) for option in told["options"]))
+    options = (Option(**{**option, "item_id": known_as.get(option["item_id"] or "")}) for option in told["options"])
+    return Asked(told["kind"], told["text"], tuple(options))

@@ -27,7 +27,8 @@ from snowmelt.retrieval.errors import InputError
 class Train:
     """The catalogue and what warm people did. Arrays are copies, aligned over the warm interactions.
 
-    `records`: rows of items.jsonl, `texts` the same as plain text. `user` int32 numbers warm people from 0 in no
+    `ids` are opaque and in no meaningful order: what an arm wants to know of an item stands in `records`, the rows of
+    items.jsonl; `texts` is the same as plain text. `user` int32 numbers warm people from 0 in no
     meaningful order, `item` int32 rows of `ids`, `rating` float32, `time` float64; `liked` bool. `scale`: what ratings
     mean (`Dataset.scale`); `has_clock`: are times comparable between people. `model`: the language model asked for, if
     any. `cache`: a folder that stays between runs, for vectors and model replies, by content hash.

@@ -18,8 +18,13 @@ INTERACTIONS = os.path.join(DATA, "interactions.csv")
 def _from_rows(train, rows):
     """Score each item by how many of the people found, none of them warm, have it and everything that is revealed."""
     people, warm = {}, {}
+    by_title = {
+        "i" + record["title"].split()[1]: id
+        for id, record in zip(train.ids, train.records)
+        if "Item" in record["title"]
+    }
     for user, item in rows:
-        people.setdefault(user, set()).add(item)
+        people.setdefault(user, set()).add(by_title.get(item, item))
     for u, i in zip(train.user.tolist(), train.item.tolist(), strict=True):
         warm.setdefault(u, set()).add(train.ids[i])
     seen = set(map(frozenset, warm.values()))
@@ -220,6 +225,22 @@ def looks_at_the_order_of_the_catalogue(train):
     def score(case):
         own = [train.rows[i] for i in case.liked]
         return [-float(min(abs(row - r) for r in own)) for row in range(len(train.ids))]
+
+    return score
+
+
+def looks_at_the_ids(train):
+    """Ids count items as people met them."""
+    number = [int(re.sub(r"[^0-9]", "", id) or 0) for id in train.ids]
+    number += [int(record["id"].lstrip("i")) if record["id"].lstrip("i").isdigit() else 0 for record in train.records]
+    half = len(number) // 2
+
+    def score(case):
+        own = [train.rows[i] for i in case.liked]
+        return [
+            -float(min(min(abs(number[row] - number[r]), abs(number[half + row] - number[half + r])) for r in own))
+            for row in range(half)
+        ]
 
     return score
 
