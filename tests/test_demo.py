@@ -1,10 +1,20 @@
-"""The two demo catalogues: form, width, and that every description is its own."""
+"""The two demo catalogues: form, width, that every description is its own, and vectors for all of them."""
 
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
+from hashlib import sha256
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from snowmelt.retrieval.catalogue import Catalogue
+from snowmelt.retrieval.demo import CATALOGUES, known_vectors
+from snowmelt.retrieval.embedding import open_embedder
+from snowmelt.retrieval.indexing import build
 
 GENRES = {
     "action", "adventure", "animation", "comedy", "crime", "documentary", "drama", "family", "fantasy", "history",
@@ -85,6 +95,32 @@ def test_nothing_is_there_twice() -> None:
 def test_no_two_descriptions_share_a_sentence() -> None:
     said = Counter(sentence for row in FILMS + SHOP for sentence in set(sentences(row["description"])))
     assert [sentence for sentence, n in said.items() if n > 1] == []
+
+
+class Idle:
+    """The default embedder, as long as nobody asks it for a vector."""
+
+    id, spec, dim = open_embedder().id, "use", 512
+
+    def documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise AssertionError(f"{len(texts)} demo texts have no vector; run `python -m snowmelt.retrieval.demo`")
+
+    queries = documents
+
+
+def test_every_demo_item_has_its_vector(tmp_path: Path) -> None:
+    embedder, known = open_embedder(), known_vectors(Idle.id)
+    assert known and known_vectors("another") == {}
+    used = set()
+    for path in CATALOGUES:
+        report = build(path, tmp_path / path.stem, Idle(), known=known)
+        assert report.embedded == 0 and report.bad_count == 0 and report.count == len(demo(path.stem))
+        catalogue = Catalogue.open(tmp_path / path.stem, embedder)
+        texts = [catalogue.text(row) for row in range(report.count)]
+        used |= {sha256(text.encode()).hexdigest() for text in texts}
+        fresh = embedder.documents(texts[::20])
+        assert (fresh * np.asarray(catalogue.vectors)[::20]).sum(axis=1).min() > 1 - 1e-4
+    assert set(known) == used  # nothing left over
 
 
 def sentences(text: str) -> list[str]:
