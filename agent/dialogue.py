@@ -1,95 +1,137 @@
-"""One turn of the conversation: what was said, then a question or a list."""
+"""One turn of the conversation: what was said is understood, then comes a list, a question, or both."""
 
 import re
 from typing import TYPE_CHECKING
 
+from snowmelt.agent.answers import nothing_fits, why
+from snowmelt.agent.feedback import relative
 from snowmelt.agent.onboarding import next_question
-from snowmelt.agent.types import Conversation, Profile, Reply, Turn
-from snowmelt.agent.understanding import fold, understand
+from snowmelt.agent.tokens import is_cjk
+from snowmelt.agent.types import Conversation, Question, Reply, Turn, Update
+from snowmelt.agent.understanding import apply, understand
+from snowmelt.agent.wording import about_me, limit_words, say
 
 if TYPE_CHECKING:
     from snowmelt.agent.recommender import Recommender
 
-_SHOW = re.compile(r"just show|recommend|show me|surprise me|直接推荐|推荐", re.IGNORECASE)
-_ABOUT_ME = re.compile(r"know about me|了解我|知道我", re.IGNORECASE)
-_OVER = re.compile(r"start over|重新开始", re.IGNORECASE)
-# said to be polite or to pass: nothing about taste is in it
-_SKIP = re.compile(
-    r"(skip|hi|hello|hey|你好|您好|any(thing)?|i?\s*don'?t know|no idea|随便|不知道|跳过)[.!。]?", re.IGNORECASE
-)
-_ORDINAL = {
-    "first": 0,
-    "second": 1,
-    "third": 2,
-    "fourth": 3,
-    "fifth": 4,
-    "第一": 0,
-    "第二": 1,
-    "第三": 2,
-    "第四": 3,
-    "第五": 4,
-}
+LONGEST = 2000  # characters of a message that are read
+SHOWN = 5
+_GREETING = re.compile(r"\W*(?:hi|hello|hey|good (?:morning|evening|afternoon|day)|你好|您好|嗨|哈喽|早上好|晚上好)\W*", re.IGNORECASE)
+_THANKS = re.compile(r"\W*(?:(?:ok|okay|great|perfect|cool)\W*)?(?:thanks?(?: you)?(?: so much| a lot)?|cheers|bye|goodbye|谢谢(?:你|您)?|多谢|再见)\W*", re.IGNORECASE)  # fmt: skip
 
 
 def turn(recommender: "Recommender", conversation: Conversation, text: str) -> tuple[Conversation, Reply]:
     """One turn. The conversation that comes back is all the state there is."""
-    text = text.strip()[:2000]
-    if _OVER.search(text):
-        conversation = Conversation()
-        profile = conversation.profile
+    text = text.strip()[:LONGEST]
+    language = language_of(text, conversation.language)
+    update = understand(text, recommender.vocabulary, conversation)
+    update = relative(text, update, conversation, recommender.vocabulary)
+    before = conversation
+    if update.command == "start_over":
+        conversation = Conversation(language=language, turns=conversation.turns)
+    elif update.command == "undo":
+        if conversation.history:
+            profile, session = conversation.history[-1]
+            conversation = conversation.model_copy(
+                update={"profile": profile, "session": session, "history": conversation.history[:-1]}
+            )
     else:
-        profile = _update(recommender, conversation, text)
-    chinese = bool(re.search(r"[一-鿿]", text)) or (
-        conversation.language == "zh" and not re.search("[a-zA-Z]{3}", text)
-    )
-    language = "zh" if chinese else "en"
-    if _ABOUT_ME.search(text):
-        reply = Reply(text=_describe(profile))
-    else:
-        question = None
-        if not _SHOW.search(text) and not conversation.shown:
-            question = next_question(recommender.catalogue, profile, conversation.asked, language)
-        reply = Reply(text=question.text, question=question) if question else _list(recommender, profile, language)
-    turns = (*conversation.turns, Turn(role="user", text=text), Turn(role="assistant", text=reply.text))
-    asked = (*conversation.asked, reply.question.about) if reply.question else conversation.asked
-    shown = tuple(r.item.id for r in reply.recommendations) or conversation.shown
-    return Conversation(
-        turns=turns, profile=profile, asked=asked, question=reply.question, shown=shown, language=language
+        conversation = apply(conversation, update)
+    conversation = conversation.model_copy(update={"language": language})
+    reply = _reply(recommender, before, conversation, update, text)
+    shown = tuple(r.item.id for r in reply.recommendations)
+    return conversation.model_copy(
+        update={
+            "turns": (*conversation.turns, Turn(role="user", text=text), Turn(role="assistant", text=reply.text)),
+            "asked": (*conversation.asked, reply.question.about) if reply.question else conversation.asked,
+            "question": reply.question,
+            "shown": shown or conversation.shown,
+            "offered": tuple(dict.fromkeys([*conversation.offered, *shown])),
+        }
     ), reply
 
 
-def _update(recommender: "Recommender", conversation: Conversation, text: str) -> Profile:
-    profile = conversation.profile
-    if _SKIP.fullmatch(text) or _ABOUT_ME.search(text) or (_SHOW.search(text) and len(fold(text).split()) <= 4):
-        return profile
-    for word, place in _ORDINAL.items():
-        if word in text.casefold() and place < len(conversation.shown):
-            title = recommender.catalogue.items[recommender.catalogue.rows[conversation.shown[place]]].title
-            bad = re.search(r"\bnot\b|不要|不喜欢", text, re.IGNORECASE)
-            return understand(f"not {title}" if bad else title, recommender.vocabulary, profile)
-    return understand(text, recommender.vocabulary, profile)
+def language_of(text: str, before: str) -> str:
+    """"zh" if Chinese characters are said, "en" if words are and no Chinese; else as before."""
+    if any(is_cjk(c) and c >= "㐀" and not "가" <= c <= "힣" for c in text):
+        return "zh"
+    return "en" if re.search(r"[a-zA-Z]{3}", text) else before
 
 
-def _list(recommender: "Recommender", profile: Profile, language: str) -> Reply:
-    found, degraded = recommender.ranked(profile, 5)
-    if found:
-        text = "为你推荐：" if language == "zh" else "Here is what I would try:"
-        return Reply(text=text, recommendations=tuple(found), degraded=degraded)
-    costs = [
-        (int(recommender.catalogue.mask([c for c in profile.constraints if c != dropped]).sum()), dropped)
-        for dropped in profile.constraints
-    ]
-    if not costs or max(costs, key=lambda c: c[0])[0] == 0:
-        return Reply(text="没有符合条件的内容。" if language == "zh" else "Nothing here meets all of that.")
-    count, worst = max(costs, key=lambda c: c[0])
-    if language == "zh":
-        return Reply(text=f"没有符合全部条件的内容。放宽“{worst.evidence}”后有 {count} 个。")
-    return Reply(text=f"Nothing here meets all of that. Without “{worst.words()}” there are {count}.")
+def _reply(r: "Recommender", before: Conversation, now: Conversation, update: Update, text: str) -> Reply:
+    language = now.language
+    if update.command == "about_me":
+        return Reply(text=about_me(now, r.catalogue, language))
+    if update.command == "why":
+        return Reply(text=why(r, now, update.about, language))
+    if update.command == "undo":
+        if before.history and now.shown:
+            return _list(r, now, say("undone", language))
+        return Reply(text=say("undone" if before.history else "nothing_to_undo", language))
+    if update.command == "start_over":
+        question = _question(r, now)
+        return Reply(text=say("start_over", language, question=question.text if question else ""), question=question)
+    notes = _notes(r, before, update, language)
+    if update.unclear:
+        first = update.unclear[0]
+        question = Question(kind="items", about=f"unclear:{first.text}", text=say("unclear", language, words=first.text), options=first.options)
+        return Reply(text=_joined(*notes, _with_options(question, language)), question=question)
+    if _THANKS.fullmatch(text):
+        return Reply(text=say("thanks", language))
+    if notes and update.empty and not update.command:
+        return Reply(text=_joined(*notes))
+    if update.command in ("show", "more") or (now.shown and not _GREETING.fullmatch(text)):
+        return _list(r, now, *notes, more=update.command == "more")
+    question = _question(r, now)
+    if question is None:
+        return _list(r, now, *notes)
+    words = say("hello", language, question=question.text) if _GREETING.fullmatch(text) else question.text
+    return Reply(text=_joined(*notes, words), question=question)
 
 
-def _describe(profile: Profile) -> str:
-    """The profile in plain words, with the person's own as evidence."""
-    lines = [f"You like {e.text} (you said “{e.evidence}”)." for e in profile.likes]
-    lines += [f"You do not like {e.text} (you said “{e.evidence}”)." for e in profile.dislikes]
-    lines += [f"A limit: {c.words()} (you said “{c.evidence}”)." for c in profile.constraints]
-    return "\n".join(lines) or "Nothing yet."
+def _question(r: "Recommender", now: Conversation) -> Question | None:
+    return next_question(r.catalogue, now.in_force, now.asked, now.language)
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(p for p in parts if p)
+
+
+def _with_options(question: Question, language: str) -> str:
+    return question.text + " " + (" / " if language == "en" else " / ").join(o.text for o in question.options)
+
+
+def _notes(r: "Recommender", before: Conversation, update: Update, language: str) -> list[str]:
+    """Contradictions pointed out (the newest word wins), and limits that cannot be compared."""
+    notes = []
+    for c in (*update.constraints, *update.session_constraints):
+        for old in before.in_force.constraints:
+            other_bound = {old.op, c.op} == {"le", "ge"} and old.attribute == c.attribute
+            crossed = other_bound and not _room(old.value, c.value, old.op)
+            same = (old.attribute, old.op) == (c.attribute, c.op) and old.op in ("le", "ge", "eq") and old.value != c.value
+            if crossed or same:
+                notes.append(say("contradiction", language, old=limit_words(old, language)))
+    liked = {e.key for e in before.in_force.likes}
+    notes += [say("contradiction", language, old=e.text) for e in update.dislikes if e.key in liked]
+    for words in update.incomparable:
+        currency = next((next(iter(a.values), "") for n, a in r.catalogue.schema.attributes.items() if "currency" in n.casefold()), "")
+        notes.append(say("currency", language, words=words, currency=currency or "?"))
+    return list(dict.fromkeys(notes))
+
+
+def _room(old: object, new: object, old_op: str) -> bool:
+    if type(old) is not type(new):
+        return True
+    low, high = (old, new) if old_op == "ge" else (new, old)
+    return low <= high  # type: ignore[operator]
+
+
+def _list(r: "Recommender", now: Conversation, *notes: str, more: bool = False) -> Reply:
+    language, profile = now.language, now.in_force
+    if more:  # "another five": none of those already offered
+        profile = profile.model_copy(update={"seen": tuple(dict.fromkeys([*profile.seen, *now.offered]))})
+    found, degraded = r.ranked(profile, SHOWN)
+    if not found:
+        return Reply(text=_joined(*notes, nothing_fits(r.catalogue, profile, language)))
+    head = "list_more" if more else "list" if profile.likes else "list_unsure"
+    return Reply(text=_joined(*notes, say(head, language)), recommendations=tuple(found), degraded=degraded)

@@ -24,7 +24,7 @@ def next_question(catalogue: Catalogue, profile: Profile, asked: tuple[str, ...]
         rows = rows[np.argsort(-(catalogue.vectors[rows] @ vectors.T).max(1), kind="stable")[:100]]
     best: tuple[float, str, list[str]] | None = None
     for name in sorted(
-        {a for i in catalogue.items[:200] for a, v in i.attributes.items() if isinstance(v, tuple)} - known
+        {a for a, x in catalogue.schema.attributes.items() if x.kind == "list"} - known
     ):
         counts = Counter(v for r in rows for v in (catalogue.items[r].attributes.get(name) or ()) if isinstance(v, str))
         options = [v for v, n in counts.most_common(5) if n >= 3]

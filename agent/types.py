@@ -15,13 +15,15 @@ class Frozen(BaseModel):
 class Entry(Frozen):
     """One thing a person likes or dislikes: an item, a value of an attribute, or free text.
 
-    `evidence` holds the person's own words that it came from.
+    `evidence` holds the person's own words that it came from. `strength` is 1 for a plain statement, less for a
+    fainter one ("used to love", a hedge).
     """
 
     text: str
     item_id: str | None = None
     attribute: str | None = None
     evidence: str = ""
+    strength: float = 1.0
 
     @property
     def key(self) -> tuple[str | None, str | None, str]:
@@ -49,6 +51,7 @@ class Profile(Frozen):
     likes: tuple[Entry, ...] = ()
     dislikes: tuple[Entry, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    wishes: tuple[Constraint, ...] = Field(default=(), description="soft limits (preferably short): never a filter")
     seen: tuple[str, ...] = Field(default=(), description="ids of items never to be recommended again")
 
     @field_validator("likes", "dislikes", mode="before")
@@ -62,7 +65,18 @@ class Profile(Frozen):
 
     @property
     def empty(self) -> bool:
-        return not (self.likes or self.dislikes or self.constraints)
+        return not (self.likes or self.dislikes or self.constraints or self.wishes)
+
+    def merged(self, session: "Profile") -> "Profile":
+        """This profile with `session` (today's mood) laid over it: what the session says wins where they differ."""
+        likes, dislikes = {e.key for e in session.likes}, {e.key for e in session.dislikes}
+        return Profile(
+            likes=tuple(e for e in self.likes if e.key not in likes | dislikes) + session.likes,
+            dislikes=tuple(e for e in self.dislikes if e.key not in likes | dislikes) + session.dislikes,
+            constraints=self.constraints + tuple(c for c in session.constraints if c not in self.constraints),
+            wishes=self.wishes + tuple(c for c in session.wishes if c not in self.wishes),
+            seen=tuple(dict.fromkeys([*self.seen, *session.seen])),
+        )
 
     @property
     def liked_ids(self) -> tuple[str, ...]:
@@ -79,6 +93,52 @@ class Option(Frozen):
     text: str
     item_id: str | None = None
     attribute: str | None = None
+
+
+class Unclear(Frozen):
+    """A mention that could be several things; it becomes a short question. `liked`: how the person spoke of it."""
+
+    text: str
+    options: tuple[Option, ...]
+    liked: bool = True
+
+
+class Removal(Frozen):
+    """What is taken back: an entry (item, attribute and value, or text), or the constraints on an attribute by `op`."""
+
+    item_id: str | None = None
+    attribute: str | None = None
+    text: str = ""
+    op: str | None = None
+
+
+Command = Literal["start_over", "about_me", "why", "show", "more", "skip", "undo"]
+
+
+class Update(Frozen):
+    """What one message changes, and what it asks for. `session` parts hold for today only."""
+
+    likes: tuple[Entry, ...] = ()
+    dislikes: tuple[Entry, ...] = ()
+    session_likes: tuple[Entry, ...] = ()
+    session_dislikes: tuple[Entry, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    session_constraints: tuple[Constraint, ...] = ()
+    wishes: tuple[Constraint, ...] = ()
+    seen: tuple[str, ...] = ()
+    removed: tuple[Removal, ...] = ()
+    command: Command | None = None
+    about: tuple[str, ...] = Field(default=(), description="ids of shown items that the command is about")
+    unclear: tuple[Unclear, ...] = ()
+    incomparable: tuple[str, ...] = Field(default=(), description="limits that cannot be compared, in words")
+
+    @property
+    def empty(self) -> bool:
+        """Does it change nothing?"""
+        return not any(getattr(self, name) for name in (
+            "likes", "dislikes", "session_likes", "session_dislikes", "constraints", "session_constraints", "wishes",
+            "seen", "removed", "unclear",
+        ))  # fmt: skip
 
 
 class Question(Frozen):
@@ -127,7 +187,16 @@ class Conversation(Frozen):
     asked: tuple[str, ...] = ()
     question: Question | None = None
     shown: tuple[str, ...] = Field(default=(), description="ids of the last list, in order")
+    offered: tuple[str, ...] = Field(default=(), description="ids of every list so far")
+    history: tuple[tuple[Profile, Profile], ...] = Field(
+        default=(), description="(profile, session) before each of the last changes, the newest last, for undo"
+    )
     language: Literal["en", "zh"] = "en"
+
+    @property
+    def in_force(self) -> Profile:
+        """What counts now: the lasting profile with today's laid over it."""
+        return self.profile.merged(self.session)
 
 
 class Reply(BaseModel):

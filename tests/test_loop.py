@@ -61,7 +61,7 @@ def test_conversation_understands_and_answers(films: Catalogue) -> None:
     assert reply.question is not None and conversation.profile.empty
     conversation, _ = recommender.reply(conversation, "I loved Spirited Away, but no horror")
     conversation, _ = recommender.reply(conversation, "under two hours")
-    assert [e.text for e in conversation.profile.likes] == ["spirited away"]
+    assert [e.text for e in conversation.profile.likes] == ["Spirited Away"]
     assert {(c.attribute, c.op) for c in conversation.profile.constraints} == {("genres", "none"), ("runtime", "le")}
     conversation = Conversation.model_validate_json(conversation.model_dump_json())
     conversation, reply = recommender.reply(conversation, "show me")

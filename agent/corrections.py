@@ -1,0 +1,80 @@
+"""Taking back: "forget that I like X", "I meant A, not B", "horror is fine after all", "不限预算"."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from snowmelt.agent.constraints import lifted
+from snowmelt.agent.linking import Target, Vocabulary
+from snowmelt.agent.polarity import Mention
+from snowmelt.agent.tokens import key_of
+from snowmelt.agent.types import Entry, Profile, Removal
+
+_MEANT = re.compile(r"\b(?:i )?(?:meant|mean)\b|\bwrong\b|\bmixed (?:it|them|that) up\b|\bsorry\b|\bmistake\b|\binstead of\b|说错|打错|记错|我是说|我说的是|搞错|弄错|不是.{0,12}是|是.{1,12}不是|\bnot\b.{1,30}\bi meant|perdon|quise decir|pardon|ich meinte|meinte")
+_DELETE = re.compile(r"\b(?:forget|remove|delete|erase|drop|scratch|take (?:\S+ ){0,4}?(?:off|out|away|back)|strike|unlike|cross out|get rid of|scrap)\b|删掉|删除|去掉|忘掉|忘了|移除|取消|划掉|拿掉|撤掉|抹掉")
+_FINE = re.compile(r"\b(?:fine|ok|okay|alright|allowed|welcome|acceptable|not a problem|no problem)(?: \w+){0,2} (?:after all|again|now|too|actually|really)\b|\b(?:is|are) (?:fine|ok|okay) (?:after all|by me|with me)|\bdont mind\b.*\bafter all|\b(?:you )?can (?:show|include)\b|其实(?:也)?(?:可以|行|没关系)|也(?:可以|行|没关系|无所谓|能接受)(?:了)?|又可以了|可以(?:了|看了)|没关系了|不介意了")
+_FALSE_SEEN = re.compile(r"\b(?:havent|have not|never|didnt|did not)(?: \w+){0,2} (?:seen|see|watched|watch|read|own)\b|没看过|没有看过|还没看|没买过|没有买")
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """`removed` from the profile; mentions in `spent` have no other meaning."""
+
+    removed: tuple[Removal, ...]
+    spent: tuple[Mention, ...]
+
+
+def corrections(line: str, mentions: Sequence[Mention], before: Profile, vocabulary: Vocabulary) -> Corrected:
+    removed: list[Removal] = []
+    spent: list[Mention] = []
+    for constraint in lifted(line, before.constraints, vocabulary.schema):
+        removed.append(Removal(attribute=constraint.attribute, op=constraint.op))
+    known = [m for m in mentions if m.match is not None and _stands(m.match.targets, before)]
+    if _FINE.search(line):
+        for mention in known:
+            spent.append(mention)
+            removed += _dropped(mention.match.targets, before)  # type: ignore[union-attr]
+    elif _DELETE.search(line) and known:
+        for mention in known:
+            spent.append(mention)
+            removed += _dropped(mention.match.targets, before)  # type: ignore[union-attr]
+    elif _MEANT.search(line) and len(mentions) > 0:
+        for mention in known:
+            if mention.state in ("exclude", "dislike", "neutral") or mention is not mentions[0] and re.search(r"instead of|not", line):
+                spent.append(mention)
+                removed += _dropped(mention.match.targets, before)  # type: ignore[union-attr]
+    if _FALSE_SEEN.search(line):
+        for mention in known:
+            ids = {t.item_id for t in mention.match.targets} & set(before.seen)  # type: ignore[union-attr]
+            if ids and mention.state in ("neutral", "seen", "bare", "exclude"):
+                spent.append(mention)
+                removed += [Removal(item_id=i) for i in ids]
+    return Corrected(tuple(dict.fromkeys(removed)), tuple(spent))
+
+
+def _same(entry: Entry, target: Target) -> bool:
+    if target.item_id:
+        return entry.item_id == target.item_id
+    return entry.attribute == target.attribute and key_of(entry.text) == key_of(target.value)
+
+
+def _stands(targets: Sequence[Target], before: Profile) -> bool:
+    if any(_same(e, t) for e in (*before.likes, *before.dislikes) for t in targets):
+        return True
+    if any(t.item_id in before.seen for t in targets if t.item_id):
+        return True
+    return any(
+        c.attribute == t.attribute and c.op in ("any", "none") and isinstance(c.value, tuple) and t.value in c.value
+        for c in before.constraints for t in targets
+    )  # fmt: skip
+
+
+def _dropped(targets: Sequence[Target], before: Profile) -> list[Removal]:
+    out = []
+    for target in targets:
+        if any(_same(e, target) for e in (*before.likes, *before.dislikes)) or target.item_id in before.seen:
+            out.append(Removal(item_id=target.item_id) if target.item_id else Removal(attribute=target.attribute, text=target.value))
+        for c in before.constraints:
+            if c.attribute == target.attribute and c.op in ("any", "none") and isinstance(c.value, tuple) and target.value in c.value:
+                out.append(Removal(attribute=c.attribute, op=c.op))
+    return out

@@ -1,0 +1,267 @@
+"""Who likes what: the cues and mentions of a message read from left to right, sentence by sentence.
+
+A cue governs what follows it up to the next cue, the next sentence or a contrast ("but"); one with nothing after it
+governs what stands before it ("horror I hate", "恐怖片就算了"). Negations turn the cue that follows them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from snowmelt.agent.cues import Cue, asks_mood
+from snowmelt.agent.linking import Match
+
+State = Literal["like", "dislike", "exclude", "must", "seen", "neutral", "want", "bare"]
+
+_HARD = frozenset(".!?;\n。！？；…")
+_NEAR = 4  # words between a negation and what it turns
+_TURNED = {"like": "dislike", "dislike": "neutral", "want": "exclude", "exclude": "neutral", "must": "neutral", "seen": "neutral", "neutral": "neutral"}  # fmt: skip
+_PRONOUNS = frozenset("it them him her that they those these 它 他 她".split())
+
+
+@dataclass
+class Mention:
+    """A match (None: free text) and how it is spoken of. `again`: a second word on it for today only."""
+
+    start: int
+    end: int
+    match: Match | None
+    state: State = "bare"
+    cued: bool = False
+    hedged: bool = False
+    contrast: bool = False
+    session: bool = False
+    clause: int = 0
+    sentence: int = 0
+    again: State | None = None
+    cue: Cue | None = None
+
+
+@dataclass
+class Clause:
+    """Words [start, end) between punctuation; `segment` counts sentences and contrasts."""
+
+    start: int
+    end: int
+    sentence: int
+    segment: int
+    question: bool = False
+    session: bool | None = None
+    elements: list[Cue | Mention] = field(default_factory=list)
+
+
+def clauses(count: int, punctuation: Sequence[str], elements: Sequence[Cue | Mention]) -> list[Clause]:
+    """Cut `count` words at punctuation (`punctuation[i]` stands before word i) and at contrast cues."""
+    inside = {i for e in elements for i in range(e.start + 1, e.end)}
+    starts = {e.start for e in elements if isinstance(e, Cue) and e.kind == "contrast"}
+    found: list[Clause] = []
+    sentence = segment = start = 0
+    for i in range(1, count + 1):
+        marks = punctuation[i] if i <= count else ""
+        hard = bool(_HARD & set(marks)) and i not in inside
+        soft = bool(marks.strip("\"“”'«»《》「」*_`-—–/")) and i not in inside
+        if i == count or hard or soft or i in starts:
+            end_marks = punctuation[i] if i <= count else ""
+            found.append(Clause(start, i, sentence, segment, question=bool(set("?？") & set(end_marks))))
+            start = i
+            if hard:
+                sentence, segment = sentence + 1, segment + 1
+            elif i in starts:
+                segment += 1
+    for clause in found:
+        clause.elements = [e for e in elements if clause.start <= e.start < clause.end]
+    for clause in found:  # a question mark closes its whole sentence
+        if clause.question:
+            for other in found:
+                if other.segment == clause.segment:
+                    other.question = True
+    return found
+
+
+def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
+    """Give every mention its state. Clauses and mentions are changed in place."""
+    _sessions(parts)
+    past = general = False
+    state: State = "bare"
+    last_cue: Cue | None = None
+    cue_clause = -1
+    before: list[Mention] = []  # mentions of the sentence so far
+    older: list[Mention] = []  # of the sentence before
+    for number, clause in enumerate(parts):
+        if number == 0 or clause.sentence != parts[number - 1].sentence:
+            past = general = False
+            state, last_cue, older, before = "bare", None, before or older, []
+        elif clause.segment != parts[number - 1].segment:
+            general, state, last_cue = False, "bare", None
+        nots: list[Cue] = []
+        hedged = contrast = False
+        pending: list[Cue] = []  # modifiers with nothing to turn yet
+        here: list[Mention] = []
+        contrast = bool(clause.elements) and isinstance(clause.elements[0], Cue) and clause.elements[0].kind == "contrast"
+        for at, element in enumerate(clause.elements):
+            if isinstance(element, Mention):
+                element.clause, element.sentence = number, clause.sentence
+                turned = [c for c in nots if element.start - c.end <= 3]
+                element.session = bool(clause.session)
+                element.hedged, element.cue = hedged, last_cue
+                if turned and len(nots) % 2:
+                    element.state, element.cued = "exclude", True
+                    element.contrast = turned[-1].text in ("not", "不是") and (contrast or bool(here) or _bare_not(clause, turned[-1]))
+                    state, last_cue = "exclude", turned[-1]
+                    if here and not contrast:
+                        element.contrast = True
+                elif general and state != "neutral":
+                    element.state, element.cued = "neutral", True
+                else:
+                    element.state, element.cued = state, state != "bare"
+                if clause.question and element.state in ("bare", "seen"):
+                    element.state = "neutral"
+                nots = [] if turned and state != "exclude" else nots
+                here.append(element)
+                before.append(element)
+                cue_clause = number
+                continue
+            kind = element.kind
+            if kind == "not":
+                if element.text in ("no", "不") and element.end < clause.end and False:
+                    continue
+                nots.append(element)
+                pending.append(element)
+            elif kind == "past":
+                past = True
+            elif kind == "general":
+                general = True
+            elif kind == "hedge":
+                hedged = True
+                if element.text in ("not too", "not so", "not very", "rather not", "would rather not", "id rather not") or "不" in element.text or "别" in element.text:
+                    state, last_cue, nots = "exclude", element, []
+            elif kind == "over":
+                if last_cue is not None and here and last_cue.text.startswith(("prefer", "rather", "like", "love")):
+                    state, last_cue = "neutral", element
+            elif kind in ("session", "lasting", "contrast", "word"):
+                if kind == "session" and asks_mood(element):
+                    turned = [c for c in nots if element.start - c.end <= _NEAR] or element.text.startswith("没")
+                    state, last_cue, nots = ("exclude" if turned else "want"), element, []
+                elif kind == "session" and element.text in ("not feeling", "没 心 情"):
+                    state, last_cue = "exclude", element
+            else:
+                turned = [c for c in nots if element.start - c.end <= _NEAR]
+                back = kind.startswith("back_")
+                new: State = kind.removeprefix("back_")  # type: ignore[assignment]
+                for _ in turned:
+                    new = _turn(new)
+                if len(turned) >= 2:
+                    new = "neutral"
+                nots = []
+                if past and new in ("like", "dislike") and kind != "back_dislike" and not _after_now(words, element, clause):
+                    new = "neutral"
+                if general and new in ("like", "dislike", "want"):
+                    new = "neutral" if not _mine(words, clause, element) else new
+                forward = not back and any(isinstance(e, Mention) for e in _until_cue(clause, at))
+                if not forward and not back and _heads_list(parts, number, at):
+                    forward = True
+                if forward or (not back and not before and not older):
+                    if new == "exclude" and hedged:
+                        pass
+                    state, last_cue = new, element
+                elif not back and kind in ("want", "seen", "must") and not _pronoun(words, clause) and not (kind == "want" and any(m.state == "neutral" for m in before)) and not (kind in ("must", "seen") and here):
+                    state, last_cue = new, element
+                else:
+                    _backwards(new, element, clause, here, before, older, words, parts, number, state)
+                    if not here:
+                        state = "bare" if new in ("neutral", "seen") else state
+                pending = []
+        if not here and nots and nots[-1].end >= clause.end - 2 and before and len(nots) % 2:
+            # "I usually love thrillers, just not tonight": a negation with nothing of its own, at the end of its clause
+            if clause.session or words[nots[-1].start : clause.end] == ["no"] or nots[-1].text in ("no", "不"):
+                _backwards("exclude" if clause.session else "dislike", nots[-1], clause, here, before, older, words, parts, number, state)
+
+
+def _turn(state: State) -> State:
+    return _TURNED.get(state, state)  # type: ignore[return-value]
+
+
+def _bare_not(clause: Clause, cue: Cue) -> bool:
+    return False
+
+
+def _mine(words: Sequence[str], clause: Clause, cue: Cue) -> bool:
+    return any(w in ("i", "me", "my", "我") for w in words[max(clause.start, cue.start - 3) : cue.start])
+
+
+def _after_now(words: Sequence[str], cue: Cue, clause: Clause) -> bool:
+    near = words[clause.start : clause.end]
+    return "now" in near or "anymore" in near or ("现" in near and "在" in near)
+
+
+def _pronoun(words: Sequence[str], clause: Clause) -> bool:
+    return bool(_PRONOUNS & set(words[clause.start : clause.end]))
+
+
+def _until_cue(clause: Clause, at: int) -> list[Cue | Mention]:
+    out = []
+    for element in clause.elements[at + 1 :]:
+        if isinstance(element, Cue) and element.kind in ("like", "dislike", "exclude", "must", "seen", "over"):
+            break
+        out.append(element)
+    return out
+
+
+def _heads_list(parts: Sequence[Clause], number: int, at: int) -> bool:
+    """Is this cue the last word of its clause, with a list after the colon or comma ("I love: A, B")?"""
+    clause = parts[number]
+    if at != len(clause.elements) - 1 or number + 1 == len(parts) or parts[number + 1].segment != clause.segment:
+        return False
+    cue = clause.elements[at]
+    following = parts[number + 1].elements
+    return cue.end >= clause.end and bool(following) and isinstance(following[0], Mention)
+
+
+def _backwards(
+    new: State, cue: Cue, clause: Clause, here: list[Mention], before: list[Mention], older: list[Mention],
+    words: Sequence[str], parts: Sequence[Clause], number: int, state: State,
+) -> None:  # fmt: skip
+    """A cue with nothing after it, said of what stands before: in its clause, else of the sentence or the one before."""
+    target = [m for m in here if not m.cued or m.state == "bare" or m.cue is None or m.cue.start < clause.start or m.cue.kind == "want"]
+    if not target and here and new in ("dislike", "exclude", "neutral", "must", "seen") and _pronoun(words, clause):
+        target = here[-1:]
+    if not here:
+        pool = before or (older if _pronoun(words, clause) or clause.end - clause.start <= 4 else [])
+        if pool:
+            last = max(m.clause for m in pool)
+            target = [m for m in pool if m.clause == last]
+            if clause.session and not any(m.session for m in target) and all(m.cued for m in target) and new != "neutral":
+                for mention in target:
+                    mention.again = new if new != "dislike" else "exclude"
+                return
+            # what was said outright stays, unless a pronoun takes it up again
+            if not _pronoun(words, clause):
+                target = [m for m in target if not m.cued or m.state == "neutral" or new == "must" or (m.cue is not None and m.cue.kind == "want") and new != "like"]
+    for mention in target:
+        if new == "must" and mention.state in ("dislike", "exclude", "neutral", "seen"):
+            continue
+        if new == "like" and mention.cued and mention.state in ("must", "like", "want"):
+            continue
+        mention.state, mention.cued, mention.cue = new, True, cue
+        mention.session = mention.session or bool(clause.session)
+
+
+def _sessions(parts: Sequence[Clause]) -> None:
+    """Which clauses hold for today only: those with such a word, and their neighbours of the same segment."""
+    own: dict[int, bool] = {}
+    for number, clause in enumerate(parts):
+        for element in clause.elements:
+            if isinstance(element, Cue) and element.kind in ("session", "lasting"):
+                weak = element.text in ("now", "现 在")
+                if weak and any(isinstance(e, Cue) and (e.kind in ("dislike", "back_dislike", "past", "word")) for e in clause.elements):
+                    continue
+                own[number] = element.kind == "session"
+                clause.session = own[number]
+                if weak:
+                    own.pop(number)
+    for number, clause in enumerate(parts):
+        if clause.session is None:
+            same = [n for n in own if parts[n].sentence == clause.sentence and parts[n].segment == clause.segment]
+            if same:
+                nearest = [n for n in same if n < number] or same
+                clause.session = own[nearest[-1] if nearest[0] < number else nearest[0]]

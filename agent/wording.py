@@ -1,0 +1,74 @@
+"""What the assistant says, in the person's language, from the templates in prompts/say.*.md."""
+
+from functools import cache
+from importlib.resources import files
+from string import Template
+from typing import Literal
+
+from snowmelt.agent.types import Constraint, Conversation, Entry, Profile
+from snowmelt.retrieval.catalogue import Catalogue
+from snowmelt.retrieval.items import Item
+
+Language = Literal["en", "zh"]
+
+_SIGNS_ZH = {"le": "不超过", "ge": "不少于", "eq": "是", "any": "限", "none": "不要"}
+
+
+@cache
+def _lines(language: str) -> dict[str, Template]:
+    text = files("snowmelt.prompts").joinpath(f"say.{language}.md").read_text("utf-8")
+    pairs = (line.split(": ", 1) for line in text.splitlines() if ": " in line and not line.startswith("#"))
+    return {name: Template(template) for name, template in pairs}
+
+
+def say(name: str, language: str, **values: object) -> str:
+    """The line `name` of prompts/say.LANGUAGE.md, filled. Raises KeyError for an unknown line or a missing value."""
+    return _lines(language)[name].substitute({k: str(v) for k, v in values.items()})
+
+
+def limit_words(c: Constraint, language: str) -> str:
+    """A limit in plain words, "runtime at most 120"."""
+    if language == "en":
+        return c.words()
+    value = "、".join(c.value) if isinstance(c.value, tuple) else f"{c.value:g}" if isinstance(c.value, float) else c.value
+    return f"{c.attribute} {_SIGNS_ZH[c.op]} {value}"
+
+
+def title_of(item: Item, language: str) -> str:
+    """The title, in Chinese where the item has one and Chinese is spoken."""
+    if language == "zh":
+        for name, value in item.attributes.items():
+            if "title" in name and "zh" in name and isinstance(value, str):
+                return value
+    return item.title
+
+
+def about_me(conversation: Conversation, catalogue: Catalogue, language: str) -> str:
+    """Everything that is known, with the person's own words, one line each."""
+    lines = []
+    for profile, prefix in ((conversation.profile, ""), (conversation.session, "today_")):
+        for kind, entries in (("like", profile.likes), ("dislike", profile.dislikes)):
+            lines += [say(prefix + kind, language, what=_what(e, catalogue, language), said=e.evidence or e.text) for e in entries]
+        lines += [say(prefix + "limit", language, what=limit_words(c, language), said=c.evidence or c.words()) for c in profile.constraints]
+        lines += [say("wish", language, what=limit_words(c, language), said=c.evidence) for c in profile.wishes]
+    told = {*conversation.profile.liked_ids, *conversation.profile.disliked_ids}
+    seen = [title_of(catalogue.items[catalogue.rows[i]], language) for i in conversation.profile.seen if i in catalogue.rows and i not in told]
+    if seen:
+        lines.append(say("seen", language, what=(", " if language == "en" else "、").join(seen)))
+    return "\n".join([*lines, say("edit_hint", language)]) if lines else say("nothing_known", language)
+
+
+def _what(entry: Entry, catalogue: Catalogue, language: str) -> str:
+    if entry.item_id in catalogue.rows:
+        return title_of(catalogue.items[catalogue.rows[entry.item_id]], language)
+    return entry.text
+
+
+def profile_words(profile: Profile, catalogue: Catalogue, language: str) -> list[str]:
+    """Likes, dislikes and limits as short phrases."""
+    no = "not " if language == "en" else "不要"
+    return [
+        *(_what(e, catalogue, language) for e in profile.likes),
+        *(no + _what(e, catalogue, language) for e in profile.dislikes),
+        *(limit_words(c, language) for c in profile.constraints),
+    ]
