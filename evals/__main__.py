@@ -78,7 +78,7 @@ def _compare(arguments: list[str]) -> int:
 
 
 def _convert(arguments: list[str]) -> int:
-    from snowmelt.evals.data import load, write
+    from snowmelt.evals.loading import load, write
 
     parser = argparse.ArgumentParser("snowmelt eval convert", description="Write a data set in our format.")
     parser.add_argument("source", type=Path)

@@ -1,17 +1,14 @@
-"""The baselines without a language model. Each folds a new person in from what they revealed; nothing is refitted.
+"""The baselines that read behaviour alone. Each folds a new person in from what they revealed; nothing is refitted.
 
 An arm that has nothing to go on (nothing revealed, or nothing that it knows) still ranks: by popularity, or at random
 where there is no behaviour, and says so (`degraded`).
 """
 
-import fcntl
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snowmelt.evals.data import record_text
 from snowmelt.evals.systems import Answer, Arm, Case, Said, Scorer, Train
 from snowmelt.retrieval import prior
 from snowmelt.retrieval.errors import InputError
@@ -20,7 +17,7 @@ Floats = NDArray[np.float32]
 Sparse = prior.Sparse
 
 
-def _grid(*settings: dict[str, Any]) -> Callable[[Arm], Arm]:
+def grid(*settings: dict[str, Any]) -> Callable[[Arm], Arm]:
     def attach(arm: Arm) -> Arm:
         arm.grid = settings  # type: ignore[attr-defined]
         return arm
@@ -37,7 +34,7 @@ def liked_matrix(train: Train, cases: Sequence[Case]) -> Sparse:
     return csr_matrix((np.ones(len(people), np.float32), (people, items)), shape=(len(cases), len(train.ids)))
 
 
-class _Folding:
+class Folding:
     """A scorer from `score(liked csr [cases, items]) -> [cases, items]`, with the fall-back.
 
     `search(text) -> [items]`, if given, makes it converse: all that the person has said is the query. It asks nothing.
@@ -104,7 +101,7 @@ def popularity(train: Train) -> Scorer:
     return _Same(np.bincount(train.item, minlength=len(train.ids)).astype(np.float32))
 
 
-@_grid(*({"half_life_days": d} for d in (7, 30, 90, 365, 1500, 6000)))
+@grid(*({"half_life_days": d} for d in (7, 30, 90, 365, 1500, 6000)))
 def recent(train: Train) -> Scorer:
     """Likes by warm people, where a like loses half its weight every `half_life_days`."""
     if not train.has_clock:
@@ -114,128 +111,57 @@ def recent(train: Train) -> Scorer:
     return _Same(prior.recency_popularity(train.item[liked], train.time[liked], len(train.ids), days * 86_400))
 
 
-def texts_of(train: Train) -> tuple[str, ...]:
-    """What a text arm reads of each item: title, categories, description (`text=plain`), or everything (`text=all`)."""
-    if train.settings.get("text", "plain") == "all":
-        return train.texts
-    plain = ("title", "categories", "description")
-    return tuple(record_text({name: record.get(name) for name in plain}) for record in train.records)
-
-
-FREQUENT = (
-    0.02  # share of the documents from which a term's weights are kept dense: long posting lists are slow as sparse
-)
-
-
-@_grid(*({"k1": k1, "b": b} for k1, b in ((1.2, 0.75), (0.6, 0.4), (2.0, 0.9))))
-def bm25(train: Train) -> Scorer:
-    """BM25 (Robertson and Zaragoza 2009; Lucene's never-negative idf) with the texts of the likes as one query."""
-    from scipy.sparse import csr_matrix
-    from snowmelt.retrieval.lexical import tokenise
-
-    vocabulary: dict[str, int] = {}
-    pairs = [
-        (row, vocabulary.setdefault(token, len(vocabulary)))
-        for row, text in enumerate(texts_of(train))
-        for token in tokenise(text)
-    ]
-    rows, terms = np.array(pairs, np.int64).reshape(-1, 2).T
-    shape = (len(train.ids), max(1, len(vocabulary)))
-    counts = csr_matrix((np.ones(len(rows), np.float32), (rows, terms)), shape=shape)
-    counts.sum_duplicates()
-    k1, b = float(train.settings.get("k1", 1.2)), float(train.settings.get("b", 0.75))
-    length = np.asarray(counts.sum(axis=1)).ravel()
-    documents = np.bincount(counts.indices, minlength=shape[1])
-    idf = np.log1p((shape[0] - documents + 0.5) / (documents + 0.5))
-    weights = counts.copy()
-    norm = np.repeat(k1 * (1 - b + b * length / max(float(length.mean()), 1e-9)), np.diff(counts.indptr))
-    weights.data = (counts.data * (k1 + 1) / (counts.data + norm) * idf[counts.indices]).astype(np.float32)
-    often = np.flatnonzero(documents > FREQUENT * shape[0])
-    seldom = np.flatnonzero(documents <= FREQUENT * shape[0])
-    dense_counts, dense_weights = counts[:, often], weights[:, often].toarray()
-    sparse_counts, sparse_weights = counts[:, seldom].tocsr(), weights[:, seldom].T.tocsr()
-
-    def score(liked: Sparse) -> Floats:
-        frequent = (liked @ dense_counts).toarray() @ dense_weights.T
-        return frequent + (liked @ sparse_counts @ sparse_weights).toarray()
-
-    by_term = weights.T.tocsr()
-
-    def search(text: str) -> Floats:
-        known = [vocabulary[token] for token in tokenise(text) if token in vocabulary]
-        return np.asarray(by_term[known].sum(axis=0), np.float32).ravel()
-
-    return _Folding(train, score, search)
-
-
-def item_vectors(train: Train) -> Floats:
-    """Embedding of every item's text, float32 [items, dim], L2 = 1; kept in `train.cache` by content hash."""
-    from snowmelt.retrieval.embedding import open_embedder
-
-    embedder = open_embedder(str(train.settings.get("embedder", "use")))
-    texts = texts_of(train)
-    key = sha256("\0".join((embedder.id, *texts)).encode()).hexdigest()
-    path = train.cache / "vectors" / f"{key}.npy"
-    if path.exists():
-        return np.load(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two arms at a time want the same vectors: one embeds, the other waits
-        if not path.exists():
-            unfinished = path.with_suffix(".tmp.npy")
-            np.save(unfinished, np.asarray(embedder.documents(list(texts)), np.float32))
-            unfinished.replace(path)
-    return np.load(path)
-
-
-def _nearest(vectors: Floats, liked: Sparse, how: str) -> Floats:
-    if how == "mean":
-        return np.asarray(liked @ vectors) @ vectors.T
-    scores = np.zeros((liked.shape[0], len(vectors)), np.float32)
-    for i in range(liked.shape[0]):
-        own = liked.indices[liked.indptr[i] : liked.indptr[i + 1]]
-        if len(own):
-            scores[i] = (vectors[own] @ vectors.T).max(axis=0)
-    return scores
-
-
-@_grid({"how": "max"}, {"how": "mean"})
-def dense(train: Train) -> Scorer:
-    """Cosine to the liked items: the nearest of them (`how=max`) or their mean (`how=mean`)."""
-    from snowmelt.retrieval.embedding import open_embedder
-
-    vectors, how = item_vectors(train), str(train.settings.get("how", "max"))
-    embedder = open_embedder(str(train.settings.get("embedder", "use")))
-    return _Folding(
-        train, lambda liked: _nearest(vectors, liked, how), lambda text: vectors @ embedder.queries([text])[0]
-    )
-
-
-@_grid(*({"neighbours": n, "shrink": s} for n in (50, 200, 800) for s in (0, 30, 100, 300)))
+@grid(*({"neighbours": n, "shrink": s} for n in (50, 200, 800) for s in (0, 30, 100, 300, 1000)))
 def item_knn(train: Train) -> Scorer:
     """Item-based nearest neighbours over co-likes."""
     similar = prior.item_knn(
         train.likes, int(train.settings.get("neighbours", 100)), float(train.settings.get("shrink", 20))
     )
     back = similar.T.tocsr()
-    return _Folding(train, lambda liked: (liked @ back).toarray())
+    return Folding(train, lambda liked: (liked @ back).toarray())
 
 
-@_grid(*({"regularisation": r} for r in (30, 100, 300, 1000, 3000)))
+@grid(*({"regularisation": r} for r in (10, 30, 100, 300, 1000, 3000, 10_000, 30_000)))
 def ease(train: Train) -> Scorer:
-    """EASE with fold-in; above 10,000 items it is fitted on the most popular ones and the rest score 0."""
-    kept = prior.ease_items(train.likes)
-    weights = prior.ease(train.likes[:, kept], float(train.settings.get("regularisation", 100)))
+    """EASE with fold-in over the whole catalogue, solved on the smaller side: items, or people."""
+    likes, strength = train.likes, float(train.settings.get("regularisation", 100))
+    if train.people < len(train.ids):
+        return Folding(train, _ease_by_people(likes, strength))
+    kept = prior.ease_items(likes)
+    weights = prior.ease(likes[:, kept], strength)
 
     def score(liked: Sparse) -> Floats:
         scores = np.zeros(liked.shape, np.float32)
         scores[:, kept] = liked[:, kept] @ weights
         return scores
 
-    return _Folding(train, score)
+    return Folding(train, score)
 
 
-@_grid(*({"alpha": a, "regularisation": r} for a in (1, 4, 20) for r in (3, 30, 100)))
+def _ease_by_people(likes: Sparse, strength: float, block: int = 4096) -> Callable[[Sparse], Floats]:
+    """The same model where people are fewer than items (Woodbury): P = (I - X'(XX' + lambda I)^-1 X) / lambda, of which
+    only the diagonal and, per new person, one row of x P are ever formed. Memory is 8 bytes * people^2 at its peak."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    gram = np.asarray((likes @ likes.T).todense(), np.float32)
+    gram[np.diag_indices_from(gram)] += np.float32(strength)
+    factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+    inverse = cho_solve(factor, np.eye(len(gram), dtype=np.float32), overwrite_b=True, check_finite=False)
+    columns = likes.tocsc()
+    explained = np.empty(likes.shape[1], np.float32)
+    for start in range(0, likes.shape[1], block):
+        some = columns[:, start : start + block]
+        explained[start : start + block] = np.asarray(some.multiply(inverse @ some).sum(axis=0)).ravel()
+    alone = 1.0 - explained  # lambda times the diagonal of P
+
+    def score(liked: Sparse) -> Floats:
+        known = np.asarray((liked @ likes.T).todense(), np.float32)
+        return np.asarray((known @ inverse) @ likes, np.float32) / alone  # right off the diagonal: what is not revealed
+
+    return score
+
+
+@grid(*({"alpha": a, "regularisation": r} for a in (0.3, 1, 4, 20) for r in (3, 10, 30, 100)))
 def als(train: Train) -> Scorer:
     """Implicit-feedback ALS (the `implicit` package), people folded in exactly."""
     from implicit.cpu.als import AlternatingLeastSquares
@@ -247,10 +173,10 @@ def als(train: Train) -> Scorer:
     )  # fmt: skip
     model.fit(train.likes, show_progress=False)
     factors = np.asarray(model.item_factors, np.float32)
-    return _Folding(train, lambda liked: prior.als_fold_in(factors, liked, regularisation, alpha) @ factors.T)
+    return Folding(train, lambda liked: prior.als_fold_in(factors, liked, regularisation, alpha) @ factors.T)
 
 
-@_grid(*({"factors": f, "regularisation": r} for f in (20, 50, 100) for r in (0.3, 1, 10)))
+@grid(*({"factors": f, "regularisation": r} for f in (20, 50, 100) for r in (0.03, 0.3, 3)))
 def svd(train: Train) -> Scorer:
     """Surprise's biased SVD on warm ratings; a new person is a ridge regression on their likes at the top rating."""
     if train.scale not in ("stars", "ten"):
@@ -276,12 +202,12 @@ def svd(train: Train) -> Scorer:
     factors[kept], bias[kept] = model.qi, model.bi
     residual = np.float32(top - known.global_mean) - bias
     regularisation = float(train.settings.get("regularisation", 10))
-    return _Folding(
+    return Folding(
         train, lambda liked: prior.ridge_fold_in(factors, liked, residual, regularisation) @ factors.T + bias
     )
 
 
-@_grid(*({"factors": f, "epochs": e} for f in (16, 48) for e in (10, 30)))
+@grid(*({"factors": f, "epochs": e} for f, e in ((16, 30), (48, 10), (48, 30), (96, 30))))
 def lightfm(train: Train) -> Scorer:
     """LightFM (Kula 2015, WARP) over identity and categories; a new person is a ridge regression on their likes."""
     from lightfm import LightFM
@@ -308,19 +234,4 @@ def lightfm(train: Train) -> Scorer:
         scores[np.diff(liked.indptr) == 0] = 0.0
         return scores
 
-    return _Folding(train, score)
-
-
-@_grid(*({"semantic": a} for a in (0.1, 0.3, 0.5, 0.8)))
-def star(train: Train) -> Scorer:
-    """STAR's retrieval (Lee et al., arXiv 2410.16458): `semantic` * cosine of texts + the rest * cosine of co-likes.
-
-    Training-free. Its recency and rating weights are left out: revealed likes have neither here.
-    """
-    vectors, together = item_vectors(train), prior.cooccurrence(train.likes)
-    share = float(train.settings.get("semantic", 0.5))
-
-    def score(liked: Sparse) -> NDArray[np.floating]:
-        return share * _nearest(vectors, liked, "mean") + (1 - share) * (liked @ together).toarray()
-
-    return _Folding(train, score)
+    return Folding(train, score)

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from snowmelt.evals import splits
 from snowmelt.evals.arm_process import say_to, score_cases
-from snowmelt.evals.data import Dataset, load, record_text
+from snowmelt.evals.data import Dataset, record_text
+from snowmelt.evals.loading import load
 from snowmelt.evals.scoring import Block, Level, Result, cases_at, judge
 from snowmelt.evals.simulated_user import ALL, converse, replay, visible_half
 from snowmelt.evals.systems import Arm, Case, Train

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from snowmelt.evals import guard, metrics, run_folder, splits
 from snowmelt.evals.bench import VALIDATION_PEOPLE, judge_all, level_of, train_of
-from snowmelt.evals.data import Dataset, load
+from snowmelt.evals.data import Dataset
+from snowmelt.evals.loading import load
 from snowmelt.evals.run_folder import ArmRun, Config
 from snowmelt.evals.scoring import Level
 from snowmelt.evals.systems import Spec, Train, parse

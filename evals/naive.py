@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel
-from snowmelt.evals.arms import item_vectors, texts_of
 from snowmelt.evals.systems import Answer, Case, Scorer, Train
+from snowmelt.evals.text_arms import item_vectors, texts_of
 from snowmelt.prompts import render
 from snowmelt.retrieval import prior
 from snowmelt.retrieval.errors import InputError

@@ -14,30 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from snowmelt.evals.data import Builder, Dataset, Impression, number, read_jsonl
+from snowmelt.evals.data import Dataset, Impression
+from snowmelt.evals.loading import Builder, number, read_jsonl
 from snowmelt.retrieval.errors import InputError
 
-_GENRES_100K = [
-    "unknown",
-    "Action",
-    "Adventure",
-    "Animation",
-    "Children's",
-    "Comedy",
-    "Crime",
-    "Documentary",
-    "Drama",
-    "Fantasy",
-    "Film-Noir",
-    "Horror",
-    "Musical",
-    "Mystery",
-    "Romance",
-    "Sci-Fi",
-    "Thriller",
-    "War",
-    "Western",
-]
+_GENRES_100K = (
+    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
+    "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
+)  # fmt: skip
 
 
 def _table(path: Path, separator: str, fields: int, encoding: str = "utf-8") -> Iterator[tuple[str, list[str]]]:

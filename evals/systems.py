@@ -133,19 +133,19 @@ class Talk(Protocol):
 
 
 # The names as typed. `module:function` as for anybody else's arm; `ours.py` holds Snowmelt's own, by the same rules.
-_ARMS = "snowmelt.evals.arms"
+_ARMS, _TEXTS = "snowmelt.evals.arms", "snowmelt.evals.text_arms"
 BASELINES: dict[str, str] = {
     "random": f"{_ARMS}:random",
     "popularity": f"{_ARMS}:popularity",
     "recent": f"{_ARMS}:recent",
-    "bm25": f"{_ARMS}:bm25",
-    "dense": f"{_ARMS}:dense",
+    "bm25": f"{_TEXTS}:bm25",
+    "dense": f"{_TEXTS}:dense",
     "item-knn": f"{_ARMS}:item_knn",
     "ease": f"{_ARMS}:ease",
     "als": f"{_ARMS}:als",
     "svd": f"{_ARMS}:svd",
     "lightfm": f"{_ARMS}:lightfm",
-    "star": f"{_ARMS}:star",
+    "star": f"{_TEXTS}:star",
     "naive-llm": "snowmelt.evals.naive:naive_llm",
 }
 OURS = "snowmelt.evals.ours"

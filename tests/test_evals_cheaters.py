@@ -11,7 +11,7 @@ pytest.importorskip("sklearn", reason="pip install snowmelt[eval]")
 
 from evals_world import ITEMS, ndcg, world
 from snowmelt.evals import evaluate, fence, splits
-from snowmelt.evals.data import load
+from snowmelt.evals.loading import load
 from snowmelt.evals.scoring import cases_at
 
 CAUGHT = (

@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("scipy.sparse", reason="pip install snowmelt[eval]")
 
 from snowmelt.evals.__main__ import main
-from snowmelt.evals.data import Dataset, load, record_text
+from snowmelt.evals.data import Dataset, record_text
+from snowmelt.evals.loading import load
 from snowmelt.evals.publishers import film
 from snowmelt.retrieval.errors import InputError
 

@@ -15,7 +15,7 @@ pytest.importorskip("sklearn", reason="pip install snowmelt[eval]")
 from evals_world import ITEMS, ndcg, world
 from snowmelt.evals import evaluate, splits
 from snowmelt.evals.__main__ import main
-from snowmelt.evals.data import load
+from snowmelt.evals.loading import load
 from snowmelt.evals.scoring import rank
 from snowmelt.evals.summary import compare_runs
 from snowmelt.retrieval.errors import InputError

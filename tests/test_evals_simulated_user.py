@@ -11,7 +11,8 @@ pytest.importorskip("scipy.sparse", reason="pip install snowmelt[eval]")
 pytest.importorskip("sklearn", reason="pip install snowmelt[eval]")
 
 from snowmelt.evals import evaluate, splits
-from snowmelt.evals.data import Dataset, load
+from snowmelt.evals.data import Dataset
+from snowmelt.evals.loading import load
 from snowmelt.evals.simulated_user import (
     NEITHER,
     REFUSAL,
