@@ -138,7 +138,8 @@ def _shared(catalogue: Catalogue, item: Item, profile: Profile, language: Langua
                 shown = _joined(values[:3], language)
                 kind = name if name in _TEMPLATES else "shared"
                 title = _title(other, language)
-                made.append(_make(kind, language, values[0], entry, title, name, item=shown, title=title))
+                family = name if name in _WORTH else "shared"
+                made.append(_make(kind, language, values[0], entry, title, family, item=shown, title=title))
     return made
 
 
@@ -189,6 +190,8 @@ def _quotes(catalogue: Catalogue, items: Sequence[Item], profile: Profile, langu
             kind = "echo" if entry.item_id else "quote"
             kind = kind if strength >= NEAR / 2 else "words"
             quote = _make(kind, language, part[best], said_words, title or said_words, "words", **parts)
+            if entry.attribute:  # that the item has the value says more
+                quote = replace(quote, worth=quote.worth - 1)
             if strength < NEAR:
                 quote = replace(quote, worth=strength / NEAR - (kind == "words"))
             mine.append(quote)

@@ -21,6 +21,11 @@ def api_key_for(base_url: str | None, environ: Mapping[str, str] = os.environ) -
     return environ.get("OPENAI_API_KEY", "").strip() or None
 
 
+def master_key(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The service's key for what it stores about people (SNOWMELT_MASTER_KEY: 32 bytes in base64), or None."""
+    return environ.get("SNOWMELT_MASTER_KEY", "").strip() or None
+
+
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the demo catalogues are kept once indexed: $XDG_CACHE_HOME/snowmelt, by default ~/.cache/snowmelt."""
     return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snowmelt"

@@ -1,5 +1,6 @@
 """The chat on a terminal or through a pipe: what is shown, and how a conversation is read."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
@@ -29,6 +30,7 @@ _FACTS = (
     "moods",
 )
 _HIDDEN = ("year", "currency")  # shown beside another fact
+_CODE = re.compile(r"(?=\S*[\d/])\S{6,}|\d{4}-\d\d-\d\d")  # "tt0114709", an address, a date: nothing to read
 _UNITS = {"runtime": "min", "weight_g": "g"}
 
 
@@ -97,10 +99,11 @@ def facts(item: Item) -> list[str]:
     """At most five short facts ("125 min", "39.9 EUR", "animation, fantasy"), the same attributes for every item."""
     names = [n for n in _FACTS if n in item.attributes]
     names += [n for n in item.attributes if n not in _FACTS and n not in _HIDDEN and "title" not in n]
-    found = []
+    found: list[str] = []
+    said: set[str] = set()  # lists often repeat each other ("categories", "imdb_genres")
     for name in names:
         value: Any = item.attributes[name]
-        if isinstance(value, bool):
+        if isinstance(value, bool) or (isinstance(value, str) and _CODE.fullmatch(value)):
             continue
         if isinstance(value, tuple):
             text = ", ".join(value[:3])
@@ -112,7 +115,8 @@ def facts(item: Item) -> list[str]:
                 text = f"{value:.2f} {unit}".rstrip() if name == "price" else f"{value:g} {unit}"
         else:
             text = value
-        if 0 < len(text) <= 60:
+        if 0 < len(text) <= 60 and not (isinstance(value, tuple) and set(value[:3]) & said):
+            said.update(value if isinstance(value, tuple) else ())
             found.append(text)
     return found[:MOST_FACTS]
 

@@ -1,0 +1,192 @@
+"""What each command of the command line does: arguments in, text out, an exit code back."""
+
+import hashlib
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import ValidationError
+from snowmelt.agent.llm import LLM, open_llm
+from snowmelt.agent.recommender import Recommender
+from snowmelt.agent.settings import api_key_for, cache_folder
+from snowmelt.agent.types import Entry, Profile
+from snowmelt.agent.understanding import understand
+from snowmelt.retrieval.embedding import Embedder, open_embedder
+from snowmelt.retrieval.errors import InputError
+
+SHOWN = 20  # bad rows
+
+
+def index(args: Namespace) -> int:
+    from snowmelt.retrieval.demo import known_vectors
+    from snowmelt.retrieval.indexing import build
+
+    fields = {name: getattr(args, name) for name in ("id", "title", "description") if getattr(args, name)}
+    kinds = {}
+    for given in args.kind:
+        name, sign, kind = given.rpartition("=")
+        if not sign or not name:
+            raise InputError(f"--kind {given}: give NAME=KIND, as in --kind price=number")
+        kinds[name] = kind
+    embedder = _embedder(args.embedder or _embedder_of(args.out) or "use")
+    with _progress(not args.quiet and sys.stderr.isatty()) as tell:
+        report = build(
+            args.items, args.out, embedder, fields=fields, kinds=kinds, strict=args.strict, prune=args.prune,
+            known=known_vectors(embedder.id), progress=tell,
+        )  # fmt: skip
+    if args.quiet:
+        return 0
+    for line in report.bad[:SHOWN]:
+        sys.stderr.write(f"skipped {line}\n")
+    if report.bad_count > SHOWN:
+        sys.stderr.write(f"... {report.bad_count - SHOWN} more\n")
+    done = [f"{report.embedded:,} embedded", f"{report.added:,} new", f"{report.changed:,} changed"]
+    done += [f"{report.removed:,} removed"] if report.removed else []
+    done += [f"{report.kept:,} no longer in {args.items.name} (--prune removes them)"] if report.kept else []
+    done += [f"{report.bad_count:,} rows skipped"] if report.bad_count else []
+    done += [f"{report.shortened:,} descriptions cut"] if report.shortened else []
+    what = "nothing has changed" if report.unchanged else ", ".join(done)
+    sys.stdout.write(f"{report.count:,} items in {args.out}: {what} ({report.seconds:.1f} s)\n")
+    return 0
+
+
+def chat(args: Namespace) -> int:
+    from snowmelt.agent.terminal import chat as talk
+
+    llm = _llm(args)
+    recommender = Recommender.open(args.directory or _demo(), llm)
+    talk(recommender, demo=args.directory is None, stdin=sys.stdin, out=sys.stdout)
+    return 0
+
+
+def recommend(args: Namespace) -> int:
+    from snowmelt.agent.terminal import plain
+
+    if args.limit < 1:
+        raise InputError(f"--limit {args.limit}: must be at least 1")
+    if not (args.likes or args.likes_id or args.profile):
+        raise InputError("recommend: nothing to go by; give --likes TEXT, --likes-id IDS or --profile FILE")
+    profile = _profile(args.profile) if args.profile else Profile()
+    recommender = Recommender.open(args.directory, _llm(args))
+    profile = _with_likes(recommender, profile, args)
+    found, degraded = recommender.ranked(profile, args.limit)
+    if args.json:
+        rows = [
+            {"id": r.item.id, "title": r.item.title, "score": r.score, "reason": r.reason,
+             "evidence": [x.model_dump() for x in r.reasons], "signals": r.signals}
+            for r in found
+        ]  # fmt: skip
+        limits = [c.model_dump(mode="json") for c in profile.constraints]
+        told = {"recommendations": rows, "degraded": degraded, "constraints": limits}
+        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+        return 0
+    limits = "; ".join(c.words() for c in profile.constraints)
+    sys.stdout.write((plain(found) if found else f"Nothing in {args.directory} meets all of that ({limits}).") + "\n")
+    if degraded:
+        sys.stderr.write("snowmelt: the model did not answer as it should; this list stands on retrieval alone\n")
+    return 0
+
+
+def doctor(args: Namespace) -> int:
+    from snowmelt.agent.doctor import checks
+
+    found = list(checks(args.directory, lambda: _llm(args)))
+    if args.json:
+        sys.stdout.write(json.dumps([vars(check) for check in found], ensure_ascii=False, indent=1) + "\n")
+    else:
+        width = max(len(check.name) for check in found)
+        marks = {"ok": "ok  ", "note": "-   ", "broken": "FAIL"}
+        sys.stdout.writelines(f"{marks[c.state]} {c.name:{width}}  {c.detail}\n" for c in found)
+    return int(any(check.state == "broken" for check in found))
+
+
+def _llm(args: Namespace) -> LLM | None:
+    if args.no_llm:
+        return None
+    if args.base_url and not args.model.startswith("openai:"):
+        raise InputError(f"--base-url goes with --model openai:NAME, not with {args.model}")
+    return open_llm(args.model, base_url=args.base_url, api_key=api_key_for(args.base_url))
+
+
+def _embedder(spec: str) -> Embedder:
+    return open_embedder(spec, api_key=api_key_for(spec.partition("#")[0]) if spec.startswith("http") else None)
+
+
+def _embedder_of(directory: Path) -> str | None:
+    """The embedder that a catalogue was made with, so that it need not be named again."""
+    from snowmelt.retrieval.generation import current, read_manifest
+
+    folder = current(directory)
+    return read_manifest(folder).get("spec") if folder else None
+
+
+def _profile(path: Path) -> Profile:
+    try:
+        return Profile.model_validate_json(path.read_text("utf-8"))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(f"--profile {path}: {where}: {first['msg']}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"--profile {path}: not UTF-8; convert it first (iconv -f ... -t utf-8)") from None
+    except OSError as error:
+        raise InputError(f"--profile {path}: {error.strerror or error}; give a JSON file with a profile") from None
+
+
+def _with_likes(recommender: Recommender, profile: Profile, args: Namespace) -> Profile:
+    """The profile with what --likes and --likes-id say: limits in the text become constraints."""
+    catalogue = recommender.catalogue
+    for text in args.likes:
+        profile = understand(text, recommender.vocabulary, profile)
+    likes = []
+    for id_ in filter(None, (part.strip() for part in args.likes_id.split(","))):
+        if id_ not in catalogue.rows:
+            raise InputError(f"--likes-id: no item {id_!r} in {args.directory}")
+        title = catalogue.items[catalogue.rows[id_]].title
+        likes.append(Entry(text=title, item_id=id_, evidence=title))
+    return profile.model_copy(update={"likes": (*profile.likes, *likes)})
+
+
+def _demo() -> Path:
+    """The demo films, indexed on first use. The folder's name changes with the films, so it never goes stale."""
+    from snowmelt.retrieval.demo import known_vectors
+    from snowmelt.retrieval.indexing import build
+
+    films = Path(str(files("snowmelt.retrieval.demo") / "films.jsonl"))
+    embedder = open_embedder()
+    name = hashlib.sha256(films.read_bytes() + embedder.id.encode()).hexdigest()[:12]
+    folder = cache_folder() / f"films-{name}"
+    if not (folder / "current").is_file():
+        sys.stderr.write("Indexing the demo films, once.\n")
+        with _progress(sys.stderr.isatty()) as tell:
+            build(films, folder, embedder, prune=True, known=known_vectors(embedder.id), progress=tell)
+    return folder
+
+
+@contextmanager
+def _progress(shown: bool) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Stage, bar, count, rate and time left on stderr; or nothing."""
+    if not shown:
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("{task.fields[rate]}")
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks = {}
+
+        def tell(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total, rate="")
+            task = bar.tasks[bar.task_ids.index(tasks[stage])]
+            speed = f"{task.speed:,.0f}/s" if task.speed else ""
+            bar.update(tasks[stage], completed=done, total=total, rate=speed)
+
+        yield tell
