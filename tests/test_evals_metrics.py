@@ -1,13 +1,16 @@
 """Our metrics against ir-measures (trec_eval) and sklearn to 1e-9; planted bugs must be seen; undefined is NaN."""
 
 import math
+from itertools import combinations
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from snowmelt.evals import metrics, statistics
 
 ir_measures = pytest.importorskip("ir_measures", reason="the reference: pip install snowmelt[dev]")
-pytest.importorskip("scipy", reason="pip install snowmelt[eval]")
+csr_matrix = pytest.importorskip("scipy.sparse", reason="pip install snowmelt[eval]").csr_matrix
 
 NAMES = {"ndcg": "nDCG", "recall": "R", "precision": "P", "hit": "Success", "mrr": "RR", "map": "AP"}
 
@@ -57,26 +60,105 @@ def test_rank_metrics_agree_with_the_reference(seed: int, k: int):
     assert disagreements(metrics.ranking_metrics(hits, relevant, k), expected, k) == set()
 
 
-BUGS = {
-    "ndcg": lambda h, n, k: (
-        (h[:, :k] / np.log2(np.arange(1, k + 1) + 1)).sum(1) / (1 / np.log2(np.arange(2, k + 2))).sum()
+def by_definition(m: ModuleType) -> set[str]:
+    """Names of the metrics of the module `m` that differ from their definitions, written out here the slow way."""
+    wrong = set()
+
+    def compare(name: str, got, expected) -> None:
+        if not np.allclose(np.asarray(got, float), np.asarray(expected, float), rtol=0, atol=1e-9, equal_nan=True):
+            wrong.add(name)
+
+    for k in (5, 10):
+        hits, relevant, run, qrels = rankings()
+        wrong |= disagreements(m.ranking_metrics(hits, relevant, k), reference(run, qrels, k), k)
+        empty = m.ranking_metrics(np.zeros((1, k), bool), np.array([0]), k)
+        wrong |= {name for name in (*NAMES, "f1") if not np.isnan(empty[f"{name}@{k}"]).all()}
+    rng = np.random.default_rng(3)
+    sides = [
+        (rng.integers(0, 6, rng.integers(1, 9)) / 5, rng.integers(0, 5, rng.integers(1, 9)) / 5) for _ in range(40)
+    ]
+    for likes, dislikes in sides:
+        pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in likes for b in dislikes]
+        compare("auc", m.auc(likes, dislikes), np.mean(pairs))
+        told = [a >= 0.6 for a in likes] + [b < 0.6 for b in dislikes]
+        compare("accuracy", m.accuracy(likes, dislikes, 0.6), np.mean(told))
+        most = max(((likes >= t).sum() + (dislikes < t).sum()) / len(told) for t in (*likes, *dislikes, 2.0))
+        compare("threshold", metrics.accuracy(likes, dislikes, m.best_threshold(likes, dislikes)), most)
+    counts, people = np.array([9, 5, 5, 2, 1, 0, 0, 3]), 12
+    top = np.array([[0, 1, 2], [0, 3, -1], [7, 5, 4]])
+    profiles = [np.array([1, 4]), np.empty(0, int), np.array([6])]
+    shown = [[r for r in row if r >= 0] for row in top.tolist()]
+    times = np.array([sum(i in row for row in shown) for i in range(8)], float)
+    compare("coverage", m.coverage(top, 8), (times > 0).mean())
+    compare("gini", m.gini(top, 8), np.abs(times[:, None] - times).sum() / (2 * 64 * times.mean()))
+    place = [1 + (counts > c).sum() + ((counts == c).sum() - 1) / 2 for c in counts]
+    own = [np.mean(np.log(1 + counts[p])) if len(p) else np.nan for p in profiles]
+    got = m.popularity_metrics(top, profiles, counts, people)
+    compare("popularity_rank", got["popularity_rank"], [np.mean([place[i] for i in row]) for row in shown])
+    difference = [np.mean([np.log(1 + counts[i]) for i in row]) - o for row, o in zip(shown, own, strict=True)]
+    compare("log_popularity_difference", got["log_popularity_difference"], difference)
+    surprise = [np.mean([-np.log2((counts[i] + 1) / (people + 2)) for i in row]) for row in shown]
+    compare("novelty", got["novelty"], surprise)
+    vectors = rng.random((8, 4)) / 1.0
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    apart = [np.mean([1 - vectors[i] @ vectors[j] for i, j in combinations(row, 2)]) for row in shown]
+    compare("diversity", m.intra_list_diversity(top, csr_matrix(vectors)), apart)
+    genres = rng.random((8, 3))
+    genres /= genres.sum(axis=1, keepdims=True)
+    kl = []
+    for profile, row in zip(profiles, shown, strict=True):
+        p, q = genres[profile].mean(axis=0) if len(profile) else np.full(3, np.nan), genres[row].mean(axis=0)
+        kl.append(sum(a * np.log(a / (0.99 * b + 0.01 * a)) for a, b in zip(p, q, strict=True)))
+    compare("calibration", m.calibration(top, profiles, csr_matrix(genres)), kl)
+    hits = np.array([[False, True, False], [False, False, False], [True, False, False]])
+    pool = m.pool_metrics(hits, np.array([4, 2, 1]), np.array([1, 0, 1]), 3)
+    compare("pool_recall", pool["pool_recall"], [0.25, 0, 1])
+    compare("ndcg_in_pool", pool["ndcg@3_in_pool"], [1 / np.log2(3), np.nan, 1])
+    return wrong
+
+
+BUGS = [  # the mistakes that people make, each planted in the source
+    ("ndcg", "np.log2(ranks + 1)", "np.log2(ranks + 2)"),
+    ("ndcg", "[np.minimum(relevant, k)]", "[np.full_like(relevant, k)]"),
+    ("recall", "found / relevant,", "found / np.minimum(relevant, k),"),
+    ("precision", "found / k,", "found / np.minimum(relevant, k),"),
+    ("f1", "2 * found / (k + relevant)", "(found / k + found / relevant) / 2"),
+    ("hit", '"hit": (found > 0)', '"hit": (found > 1)'),
+    ("mrr", "top.argmax(axis=1) + 1", "top.argmax(axis=1) + 2"),
+    (
+        "map",
+        "(precision_at * top).sum(axis=1) / relevant",
+        "(precision_at * top).sum(axis=1) / np.minimum(relevant, k)",
     ),
-    "recall": lambda h, n, k: h[:, :k].sum(1) / np.minimum(n, k),
-    "precision": lambda h, n, k: h[:, :k].sum(1) / np.minimum(k, np.maximum(n, 1)),
-    "f1": lambda h, n, k: (h[:, :k].sum(1) / k + h[:, :k].sum(1) / n) / 2,
-    "hit": lambda h, n, k: h[:, : k - 1].any(1),
-    "mrr": lambda h, n, k: np.where(h.any(1), 1 / (h.argmax(1) + 1), 0),
-    "map": lambda h, n, k: (np.cumsum(h[:, :k], 1) / np.arange(1, k + 1) * h[:, :k]).sum(1) / np.minimum(n, k),
-}
+    ("map", "np.cumsum(top, axis=1) / ranks", "np.cumsum(top, axis=1) / k"),
+    ("hit", "undefined = relevant == 0", "undefined = relevant < 0"),
+    ("auc", "(below + below_or_equal)", "(below + below)"),
+    ("accuracy", "(disliked < threshold)", "(disliked <= threshold)"),
+    ("threshold", "right.argmax()", "right.argmin()"),
+    ("coverage", "/ items if items", "/ top.size if items"),
+    ("gini", "- items - 1)", "- items)"),
+    ("popularity_rank", "above + (level + 1) / 2", "above + level / 2"),
+    ("log_popularity_difference", "np.log1p(counts)", "np.log2(counts + 1)"),
+    ("log_popularity_difference", "if len(p) else np.nan for p", "if len(p) else 0.0 for p"),
+    ("novelty", "(counts + 1) / (people + 2)", "(counts + 1) / (people + 1)"),
+    ("diversity", "(n * (n - 1))", "(n * n)"),
+    ("calibration", "(1 - alpha) * q + alpha * p", "q"),
+    ("pool_recall", "in_pool / relevant", "in_pool / np.maximum(in_pool, 1)"),
+    ("ndcg_in_pool", "ranking_metrics(hits, in_pool, k)", "ranking_metrics(hits, relevant, k)"),
+]
 
 
-@pytest.mark.parametrize("name", BUGS)
-def test_a_planted_bug_is_caught_by_the_reference(name: str):
-    """The mistakes people make: an ideal of full length, min(R, k) as divisor, a cut at k - 1, no cut at all."""
-    hits, relevant, run, qrels = rankings()
-    values = metrics.ranking_metrics(hits, relevant, 10)
-    values[f"{name}@10"] = BUGS[name](hits, relevant, 10).astype(float)
-    assert disagreements(values, reference(run, qrels, 10), 10) == {name}
+def test_every_metric_is_what_its_definition_says():
+    assert by_definition(metrics) == set()
+
+
+@pytest.mark.parametrize(("name", "right", "wrong"), BUGS)
+def test_a_planted_bug_in_each_metric_is_caught(name: str, right: str, wrong: str):
+    source = Path(metrics.__file__).read_text("utf-8")
+    assert source.count(right) == 1, "the metric is written differently now: plant another bug"
+    broken = ModuleType("broken")
+    exec(compile(source.replace(right, wrong), "broken", "exec"), broken.__dict__)
+    assert name in by_definition(broken)
 
 
 def test_without_a_held_out_like_every_rank_metric_is_nan():
@@ -128,8 +210,6 @@ def test_popularity_metrics_by_hand():
 
 
 def test_diversity_equals_the_mean_over_pairs():
-    from scipy.sparse import csr_matrix
-
     rng = np.random.default_rng(0)
     dense = rng.random((9, 5))
     dense /= np.linalg.norm(dense, axis=1, keepdims=True)
@@ -141,8 +221,6 @@ def test_diversity_equals_the_mean_over_pairs():
 
 
 def test_calibration_is_zero_for_the_same_mix_and_steck_for_another():
-    from scipy.sparse import csr_matrix
-
     genres = csr_matrix(np.array([[1.0, 0], [0, 1.0], [0.5, 0.5], [0, 0]]))
     profiles = [np.array([0, 1]), np.array([0]), np.array([3]), np.empty(0, int)]
     got = metrics.calibration(np.array([[2, -1], [1, -1], [0, -1], [0, -1]]), profiles, genres)
