@@ -45,7 +45,7 @@ class GGUF:
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
                 raise InputError(f"model {name}: {path} is not a GGUF file")
-        self.name, self._path, self._context, self._threads = name, path, context, threads
+        self.name, self.path, self._context, self._threads = name, path, context, threads
         self.writes_well = path.stat().st_size > 1_000_000_000
         self._lock, self._loaded, self._closed = Lock(), None, False
 
@@ -180,10 +180,10 @@ class GGUF:
                 raise ModelError("unavailable", f"model {self.name} is closed")
             if self._loaded is None:
                 try:
-                    self._loaded = Engine(self._path, context=self._context, threads=self._threads)
+                    self._loaded = Engine(self.path, context=self._context, threads=self._threads)
                 except ValueError as error:
                     raise InputError(
-                        f"model {self.name}: {self._path}: {error}; is it whole, and of a kind that llama.cpp knows?"
+                        f"model {self.name}: {self.path}: {error}; is it whole, and of a kind that llama.cpp knows?"
                     ) from None
             yield self._loaded
         except Broken as error:
