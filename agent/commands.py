@@ -17,7 +17,7 @@ _FILLER = r"(?:please|thanks|thank you|ok|okay|well|hm+|um+|oh|so|honestly|reall
 _SKIP_ONLY = re.compile(rf"{_FILLER}{_SKIP}{_FILLER}(?:{_SKIP}{_FILLER})?")
 _RULES = re.compile(
     r"(?:ignore|disregard|forget|override)(?: all| any| the| your| previous| prior| earlier| above| my)* (?:instructions?|rules?|prompts?|guidelines)|"
-    r"system prompt|api keys?|your (?:instructions|prompt|rules|password|code)\b|jailbreak|developer mode|as if you were|pretend (?:to be|you)|act as (?:a|an)\b|you are now (?:a|an)\b|"
+    r"system prompt|^\W*system\b|every user|api keys?|your (?:instructions|prompt|rules|password|code)\b|jailbreak|developer mode|as if you were|pretend (?:to be|you)|act as (?:a|an)\b|you are now (?:a|an)\b|"
     r"(?:忽略|无视|忘记|忘掉|ignore)[^,，。]{0,12}(?:指令|规则|提示|设定|要求)|系统提示|提示词|密码|密钥|扮演|你现在是|drop table|<script|execute|运行代码"
 )
 _IRONY = re.compile(r"🙄|\byeah(?:,)? (?:sure|right)\b|\boh,? (?:great|joy|brilliant|wonderful|fantastic)\b|just what i needed|\bas if\b|真是太有创意|呵呵|可真(?:行|棒)|谢谢你全家|/s\b|(?:exactly|just) what the world needs|\bhow original\b|so original")  # fmt: skip

@@ -10,10 +10,13 @@ from snowmelt.agent.polarity import Mention
 from snowmelt.agent.tokens import key_of
 from snowmelt.agent.types import Entry, Profile, Removal
 
-_MEANT = re.compile(r"\b(?:i )?(?:meant|mean)\b|\bwrong\b|\bmixed (?:it|them|that) up\b|\bsorry\b|\bmistake\b|\binstead of\b|说错|打错|记错|我是说|我说的是|搞错|弄错|不是.{0,12}是|是.{1,12}不是|\bnot\b.{1,30}\bi meant|perdon|quise decir|pardon|ich meinte|meinte")
+_MEANT = re.compile(r"\b(?:i )?(?:meant|mean)\b|\bwrong\b|\bmixed (?:it|them|that) up\b|\bsorry\b|\bmistake\b|\bi said\b|\binstead of\b|说错|打错|记错|我是说|我说的是|搞错|弄错|不是.{0,12}是|是.{1,12}不是|\bnot\b.{1,30}\bi meant|perdon|quise decir|pardon|ich meinte|meinte")
 _DELETE = re.compile(r"\b(?:forget|remove|delete|erase|drop|scratch|take (?:\S+ ){0,4}?(?:off|out|away|back)|strike|unlike|cross out|get rid of|scrap)\b|删掉|删除|去掉|忘掉|忘了|移除|取消|划掉|拿掉|撤掉|抹掉")
 _FINE = re.compile(r"\b(?:fine|ok|okay|alright|allowed|welcome|acceptable|not a problem|no problem)(?: \w+){0,2} (?:after all|again|now|too|actually|really)\b|\b(?:is|are) (?:fine|ok|okay) (?:after all|by me|with me)|\bdont mind\b.*\bafter all|\b(?:you )?can (?:show|include)\b|其实(?:也)?(?:可以|行|没关系)|也(?:可以|行|没关系|无所谓|能接受)(?:了)?|又可以了|可以(?:了|看了)|没关系了|不介意了")
 _FALSE_SEEN = re.compile(r"\b(?:havent|have not|never|didnt|did not)(?: \w+){0,2} (?:seen|see|watched|watch|read|own)\b|没看过|没有看过|还没看|没买过|没有买")
+
+
+_OPTIONAL = re.compile(r"(?:doesnt|does not|dont|do not|neednt|not) (?:have|need|necessarily|really need)?(?: to| necessarily)* ?(?:be|have)?|no need (?:for|to be)|不一定(?:非)?(?:要|得)|不是非|不必(?:是|要)?|不用(?:是|非)")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,12 @@ def corrections(line: str, mentions: Sequence[Mention], before: Profile, vocabul
             if mention.state in ("exclude", "dislike", "neutral") or mention is not mentions[0] and re.search(r"instead of|not", line):
                 spent.append(mention)
                 removed += _dropped(mention.match.targets, before)  # type: ignore[union-attr]
+    if _OPTIONAL.search(line):
+        for mention in known:
+            drops = [r for r in _dropped(mention.match.targets, before) if r.op == "any"]  # type: ignore[union-attr]
+            if drops:
+                spent.append(mention)
+                removed += drops
     if _FALSE_SEEN.search(line):
         for mention in known:
             ids = {t.item_id for t in mention.match.targets} & set(before.seen)  # type: ignore[union-attr]

@@ -23,8 +23,11 @@ def described(w: Words, mentions: Sequence[Mention], vocabulary: Vocabulary) -> 
     found = []
     for start, end, people in [*_english(w), *_chinese(w)]:
         inside = [m for m in mentions if start <= m.start and m.end <= end and m.match is not None]
-        if any(m.match is not None and m.match.kind == "title" and m.match.targets[0].item_id and m.end - m.start > 1 for m in inside):
+        if any(m.match is not None and m.match.kind in ("title", "typo") and m.match.targets[0].item_id and m.end - m.start > 1 for m in inside):
             continue
+        before = [m for m in mentions if m.end <= start and start - m.end < 12 and m.match is not None and m.match.targets[0].item_id and m.match.kind == "title"]
+        if before and w.words[start].kind == "c" and not any(set(w.punctuation[i]) & set("。.!！;；") for i in range(before[-1].end, start + 1)):
+            continue  # "钢铁巨人，那个大机器人和小男孩的": the title was said
         targets = resolve(w.said(start, end), [m.match for m in inside if m.match is not None], vocabulary, people)
         if targets:
             found.append((start, end, targets))
@@ -63,7 +66,7 @@ def _english(w: Words) -> list[tuple[int, int, bool]]:
             for j in range(i + 1, min(len(texts) - 2, i + 8)):
                 if w.punctuation[j]:
                     break
-                noun = texts[j] in _NOUN
+                noun = texts[j] in _NOUN or (texts[i] == "that" and j - i >= 1 and texts[j + 1] in ("where", "with", "about") and texts[j] not in ("thing", "stuff", "kind", "sort"))
                 if noun and texts[j + 1] in _LINK or (texts[j] == "with" and texts[i] == "the" and j - i in (2, 3)):
                     end = _end(w, j + 2)
                     if end - j > 2 or not noun:
@@ -91,7 +94,7 @@ def _chinese(w: Words) -> list[tuple[int, int, bool]]:
             while start and not w.punctuation[start]:
                 start -= 1
             skip = re.match(r"(?:我|很|超|特别|最|比较|喜|欢|爱|看|过|想|找|要|来)+", "".join(texts[start:i]))
-            if i - start >= 4 and texts[i - 1] == "的" or i - start >= 6:
+            if (i - start >= 3 and texts[i - 1] == "的") or i - start >= 6:
                 first = start + (skip.end() if skip else 0)
                 end = i + 2
                 while end < len(texts) and not w.punctuation[end] and end - i < 10 and "".join(texts[end : end + 2]) not in ("很好", "好治", "真好", "太好", "我很", "我超", "我最", "我特", "我喜"):

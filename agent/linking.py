@@ -107,6 +107,27 @@ class Vocabulary:
         return Target(self.catalogue.ids[row], None, self.catalogue.titles[row])
 
     @cached_property
+    def postings(self) -> dict[str, frozenset[int]]:
+        """word of a title -> rows, for titles said in another order ("the fox night light")."""
+        found: dict[str, set[int]] = defaultdict(set)
+        for key, rows in self.titles.items():
+            for word in key.split():
+                if len(rows) < 50:
+                    found[word].update(rows)
+        return {w: frozenset(r) for w, r in found.items()}
+
+    def by_words(self, words: Sequence[str]) -> tuple[int, ...]:
+        """Rows whose titles hold all of at least two `words`, in any order (plural or not); () if more than three do."""
+        sets = []
+        for word in words:
+            forms = {word, word.removesuffix("s"), f"{word}s"}
+            sets.append(frozenset().union(*(self.postings.get(f, frozenset()) for f in forms)))
+        if len(sets) < 2 or not all(sets):
+            return ()
+        rows = frozenset.intersection(*sets)
+        return tuple(sorted(rows)) if len(rows) <= 3 else ()
+
+    @cached_property
     def words(self) -> list[str]:
         """Single words of names that nobody uses otherwise: what a misspelt word may have meant."""
         found = {w for keys in (self.titles, self.values) for key in keys for w in key.split() if len(w) > 3 and w.isalpha()}
@@ -199,7 +220,7 @@ def _parts(text: str) -> Iterable[str]:
                 if len(run) >= 3 and all(is_cjk(w[0]) for w in run):
                     yield " ".join(run)
             elif len(run) > 1:
-                if sum(len(w) for w in run) > 6 and (not all(everyday(w, 5000) for w in run)):
+                if sum(len(w) for w in run) > 6 and not all(everyday(w, 5000) or w.isdigit() for w in run):
                     yield " ".join(run)
             elif len(run[0]) > 4 and not everyday(run[0]) and not run[0].isdigit():
                 yield run[0]
@@ -306,12 +327,14 @@ def _at(i: int, j: int, key: str, v: Vocabulary, broken: bool) -> Iterable[Match
         yield Match(i, j, "title", tuple(v.item(r) for r in v.titles[key]))
     if broken:  # "Crouching Tiger, Hidden Dragon" may hold a comma; a value may not
         return
+    aliased, also = v.aliases.get(key, ((), ()))
     if key in v.values:
-        role = v.roles.get(v.values[key][0].attribute or "", "topic")
-        yield Match(i, j, "person" if role == "person" else "value", v.values[key])
-    if key in v.aliases:
-        targets, also = v.aliases[key]
-        yield Match(i, j, "alias", targets, also)
+        person = v.roles.get(v.values[key][0].attribute or "") == "person"
+        # "french" is a value of languages and another word for France: which one, the words around it tell
+        yield Match(i, j, "person" if person else "value", tuple(dict.fromkeys((*v.values[key], *aliased))), also)
+    elif aliased:
+        person = v.roles.get(aliased[0].attribute or "") == "person"
+        yield Match(i, j, "person" if person else "alias", aliased, also)
     if key in v.people and (j - i > 1 or not everyday(key, 8000)):
         yield Match(i, j, "person", v.people[key])
     if key in v.parts:

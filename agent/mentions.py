@@ -14,7 +14,7 @@ from snowmelt.agent.polarity import Mention
 from snowmelt.agent.tokens import Token, everyday, is_cjk, ranks
 
 _CONNECT = frozenset("and or but is was are were because so too also though although when as nor plus both either especially particularly then & who which lol please the movie film book y e und et oder in by 和 跟 与 也 还 及 或 或者 很 太 真 特 是 这 那 都 最 了 吧 我 怎 的 好 不 再 呢 啊 演 什".split())  # fmt: skip
-_BETWEEN = frozenset("the movie film book show one called movies films really so much a lot watching seeing rewatching it's 电 影 那 部 这 片 子 叫 过 了 的 看 an also both again film's 一".split())
+_BETWEEN = frozenset("the movie film book show one called movies films really so much a lot watching seeing rewatching it's 电 影 那 部 这 片 子 叫 过 了 的 看 an also both again 是 的 如 一".split())
 _NEVER = frozenset("it her him them us me you that this those these one no yes they she he we what who m i a the all".split())
 _GREETINGS = frozenset({"good morning", "hi mom", "good evening", "good night", "thank you"})
 _OWN = frozenset("my our his her their your the this whole".split())
@@ -35,6 +35,11 @@ class Words:
     quoted: tuple[bool, ...]
 
     @property
+    def gap(self) -> list[bool]:
+        """Does punctuation other than a hyphen, a slash or a dot inside a name stand before word i?"""
+        return [bool(p.strip("-–—/·&'’")) for p in self.punctuation]
+
+    @property
     def texts(self) -> list[str]:
         return [w.text for w in self.words]
 
@@ -49,6 +54,8 @@ def words_of(message: str, tokens: Sequence[Token]) -> Words:
     for number, token in enumerate(tokens):
         if token.kind in "wc":
             between = message[words[-1].end if words else 0 : token.start]
+            if words and words[-1].kind == token.kind == "c" and between.strip(" \t") == "" and between:
+                marks += "、"  # a space between Chinese words stands for a comma
             words.append(token)
             at.append(number)
             punctuation.append(marks + ("\n" if "\n" in between and "\n" not in marks else ""))
@@ -66,7 +73,7 @@ def chosen(
     w: Words, vocabulary: Vocabulary, found_cues: Sequence[Cue], taken: Sequence[tuple[int, int]]
 ) -> list[Cue | Mention]:
     """Cues and mentions in order, none overlapping another or a `taken` span (a limit)."""
-    gap = [bool(p) for p in w.punctuation]
+    gap = w.gap
     candidates: list[tuple[tuple[int, float], int, int, Cue | Match | None]] = []
     for match in matches(w.words, vocabulary, gap):
         if supported(match, w, vocabulary, found_cues):
@@ -141,6 +148,8 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
         return True
     if capital and starts and len(texts) > 1 and w.words[match.end - 1].capital and after not in ("", "to") :
         return True
+    if capital and starts and after == "by":
+        return True
     if capital and starts and after in ("is", "was", "left", "bored", "made", "gave", "really", "by", "的", "很", "太", "好"):
         return texts[0] not in _NEVER
     years = {i for t in match.targets for i in _years(t, vocabulary)}
@@ -157,6 +166,10 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
         if (cue.kind in ("like", "dislike", "seen") or watch) and cue.end in range(left, match.start + 1) and closed:
             if is_cjk(texts[0][0]) or cue.text not in ("into", "more of a", "think"):
                 return True
+    if is_cjk(texts[0][0]) and len(texts) == 2:
+        left_ok = starts or bool(w.punctuation[match.start]) or (before == "的" and match.start > 2)
+        if left_ok and (ends or after in tuple("我真很太也都这那棒神绝超特")) and not (starts and ends and len(w.words) == 2):
+            return before != "的" or ends
     opened = starts or bool(w.punctuation[match.start]) or before in ("and", "or", "和", "跟", "与", "plus")
     if before in ("film", "movie", "watched", "rewatched", "saw", "影"):
         return closed
@@ -200,7 +213,7 @@ def _misspelt(w: Words, vocabulary: Vocabulary, used: Sequence[bool]) -> list[Ma
     """Matches that a corrected spelling gives, the longest first."""
     found: list[Match] = []
     free = [not u for u in used]
-    gap = [bool(p) for p in w.punctuation]
+    gap = w.gap
     for i, spelling in corrected(w.words, free, vocabulary):
         low, high = max(0, i - 5), min(len(w.words), i + 6)
         mended = [Token(spelling, t.start, t.end, "w", t.capital) if k == i else t for k, t in enumerate(w.words[low:high], low)]
@@ -259,7 +272,7 @@ def pointed(w: Words, shown: Sequence[str], vocabulary: Vocabulary) -> list[Ment
             add(i, min(len(texts), i + 4), -1)
         elif text.isdigit() and len(text) < 3 and (before in ("number", "no", "nr", "like", "option", "item") or len(texts) <= 2):
             add(i - (before in ("number", "no", "nr", "option", "item")), i + 1, int(text))
-    for match in matches(w.words, vocabulary, [bool(p) for p in w.punctuation]):
+    for match in matches(w.words, vocabulary, w.gap):
         if match.kind in ("person", "value", "alias") and match.end < len(texts) and texts[match.end] in ("one", "那", "的"):
             if texts[match.end] == "one" and not (match.start and texts[match.start - 1] == "the"):
                 continue

@@ -10,6 +10,7 @@ _WORDS = {w: float(i) for i, w in enumerate(_ONES.split())}
 _TENS = {w: float(10 * i) for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
 _ZH = {c: float(i) for i, c in enumerate("零一二三四五六七八九")} | {"两": 2.0, "俩": 2.0, "〇": 0.0, "幺": 1.0}
 _ZH_UNITS = {"十": 10.0, "百": 100.0, "千": 1000.0, "万": 10000.0}
+_NOT_COUNTED = frozenset("起些直般样定点下边面切共旦会致同向")
 _COUNTED = frozenset("hour hours minute minutes min year years kilo kg euro euros buck dollar dollars pound month months decade week".split())  # fmt: skip
 
 
@@ -26,8 +27,9 @@ class Line:
         return (min(found), max(found) + 1) if found else (0, 0)
 
 
-def line_of(tokens: Sequence[Token], hidden: frozenset[int] = frozenset()) -> Line:
-    """Words with one space between, Chinese unspaced, number words as digits, `hidden` tokens (names) as "¤"."""
+def line_of(tokens: Sequence[Token], hidden: frozenset[int] = frozenset(), digits: bool = True) -> Line:
+    """Words with one space between, Chinese unspaced, `hidden` tokens (names) as "¤"; with `digits` numbers in words
+    become digits."""
     parts: list[tuple[str, int]] = []
     at = 0
     while at < len(tokens):
@@ -35,7 +37,7 @@ def line_of(tokens: Sequence[Token], hidden: frozenset[int] = frozenset()) -> Li
         if at in hidden:
             text, after = "¤", at + 1
         else:
-            value, after = number_at(tokens, at)
+            value, after = number_at(tokens, at) if digits else (None, at + 1)
             text = token.text if value is None else f"{value:g}" if value < 1e6 else f"{value:.0f}"
         parts.append((text, at))
         at = after
@@ -115,6 +117,9 @@ def _chinese(tokens: Sequence[Token], at: int) -> tuple[float | None, int]:
     while here < len(tokens) and tokens[here].kind == "c":
         char = tokens[here].text
         if char in _ZH:
+            after = "".join(t.text for t in tokens[here + 1 : here + 3])
+            if not digits and len(after) == 2 and after[1] == "十" and _ZH.get(after[0]) == _ZH[char] + 1:
+                return 10 * _ZH[char], here + 1  # "五六十年代": the fifties and sixties
             digits.append(_ZH[char])
         elif char in _ZH_UNITS and (digits or char == "十"):
             total += (digits[-1] if digits else 1.0) * _ZH_UNITS[char]
@@ -122,7 +127,7 @@ def _chinese(tokens: Sequence[Token], at: int) -> tuple[float | None, int]:
         else:
             break
         here += 1
-    if here == at:
+    if here == at or (here == at + 1 and not any_unit and here < len(tokens) and tokens[here].text in _NOT_COUNTED):
         return None, at + 1
     if any_unit:
         # "一百五" is 150, "二十五" is 25, "一百零五" is 105

@@ -21,7 +21,10 @@ _PRONOUNS = frozenset("it them him her that they those these 它 他 她".split(
 
 @dataclass
 class Mention:
-    """A match (None: free text) and how it is spoken of. `again`: a second word on it for today only."""
+    """A match (None: free text) and how it is spoken of.
+
+    `again`: a second word on it, for today only. `known`: said to be seen, whatever else was said.
+    """
 
     start: int
     end: int
@@ -34,6 +37,7 @@ class Mention:
     clause: int = 0
     sentence: int = 0
     again: State | None = None
+    known: bool = False
     cue: Cue | None = None
 
 
@@ -84,7 +88,7 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
     past = general = False
     state: State = "bare"
     last_cue: Cue | None = None
-    cue_clause = -1
+    inherited: Mention | None = None
     before: list[Mention] = []  # mentions of the sentence so far
     older: list[Mention] = []  # of the sentence before
     for number, clause in enumerate(parts):
@@ -97,6 +101,8 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
         hedged = contrast = False
         pending: list[Cue] = []  # modifiers with nothing to turn yet
         here: list[Mention] = []
+        if state == "neutral":
+            state, last_cue = "bare", None
         contrast = bool(clause.elements) and isinstance(clause.elements[0], Cue) and clause.elements[0].kind == "contrast"
         for at, element in enumerate(clause.elements):
             if isinstance(element, Mention):
@@ -106,25 +112,25 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 element.hedged, element.cue = hedged, last_cue
                 if turned and len(nots) % 2:
                     element.state, element.cued = "exclude", True
-                    element.contrast = turned[-1].text in ("not", "不是") and (contrast or bool(here) or _bare_not(clause, turned[-1]))
+                    # "A but not B", "A, not B", "neither ... is for me" tell a taste; "not B" alone is a request
+                    taste = turned[-1].text in ("neither", "nor", "isnt", "arent") or "for me" in " ".join(words[element.end : clause.end])
+                    element.contrast = taste or (turned[-1].text == "not" and any(m.state in ("bare", "like", "want") for m in before))
                     state, last_cue = "exclude", turned[-1]
-                    if here and not contrast:
-                        element.contrast = True
                 elif general and state != "neutral":
                     element.state, element.cued = "neutral", True
                 else:
                     element.state, element.cued = state, state != "bare"
+                    if state == "exclude" and inherited is not None:
+                        element.contrast = inherited.contrast
                 if clause.question and element.state in ("bare", "seen"):
                     element.state = "neutral"
-                nots = [] if turned and state != "exclude" else nots
+                nots = []
+                inherited = element
                 here.append(element)
                 before.append(element)
-                cue_clause = number
                 continue
             kind = element.kind
             if kind == "not":
-                if element.text in ("no", "不") and element.end < clause.end and False:
-                    continue
                 nots.append(element)
                 pending.append(element)
             elif kind == "past":
@@ -153,6 +159,9 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 if len(turned) >= 2:
                     new = "neutral"
                 nots = []
+                inherited = None
+                if new == "want" and state in ("exclude", "dislike", "must") and last_cue is not None and not any(last_cue.end <= m.start for m in here) and last_cue.start >= clause.start:
+                    continue  # "never show me anything by", "only something funny": the first word stands
                 if past and new in ("like", "dislike") and kind != "back_dislike" and not _after_now(words, element, clause):
                     new = "neutral"
                 if general and new in ("like", "dislike", "want"):
@@ -177,12 +186,15 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 _backwards("exclude" if clause.session else "dislike", nots[-1], clause, here, before, older, words, parts, number, state)
 
 
+    for clause in parts:
+        if clause.question:  # "is Alien scary?" tells nothing; "can you find me a comedy?" does
+            for m in clause.elements:
+                if isinstance(m, Mention) and not (m.cue is not None and m.cue.kind in ("want", "must", "exclude", "not", "session") and m.state != "neutral"):
+                    m.state = "neutral"
+
+
 def _turn(state: State) -> State:
     return _TURNED.get(state, state)  # type: ignore[return-value]
-
-
-def _bare_not(clause: Clause, cue: Cue) -> bool:
-    return False
 
 
 def _mine(words: Sequence[str], clause: Clause, cue: Cue) -> bool:
@@ -223,14 +235,14 @@ def _backwards(
 ) -> None:  # fmt: skip
     """A cue with nothing after it, said of what stands before: in its clause, else of the sentence or the one before."""
     target = [m for m in here if not m.cued or m.state == "bare" or m.cue is None or m.cue.start < clause.start or m.cue.kind == "want"]
-    if not target and here and new in ("dislike", "exclude", "neutral", "must", "seen") and _pronoun(words, clause):
+    if not target and here and _pronoun(words, clause):
         target = here[-1:]
     if not here:
         pool = before or (older if _pronoun(words, clause) or clause.end - clause.start <= 4 else [])
         if pool:
             last = max(m.clause for m in pool)
             target = [m for m in pool if m.clause == last]
-            if clause.session and not any(m.session for m in target) and all(m.cued for m in target) and new != "neutral":
+            if clause.session and not any(m.session for m in target) and new != "neutral":
                 for mention in target:
                     mention.again = new if new != "dislike" else "exclude"
                 return
@@ -242,6 +254,9 @@ def _backwards(
             continue
         if new == "like" and mention.cued and mention.state in ("must", "like", "want"):
             continue
+        if new == "dislike" and mention.state == "exclude":
+            continue
+        mention.known = mention.known or mention.state == "seen"
         mention.state, mention.cued, mention.cue = new, True, cue
         mention.session = mention.session or bool(clause.session)
 

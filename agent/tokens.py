@@ -68,7 +68,7 @@ def tokenise(text: str) -> list[Token]:
             flush(at)
             tokens.append(Token(folded, at, at + 1, "c"))
         elif folded and (folded.isalnum() or char in "€$£¥"):
-            if word and (word[-1].isdigit() != folded[0].isdigit() or char in "€$£¥" or word in "€$£¥"):
+            if word and ((word[-1].isdigit() or word[-1] == ".") != folded[0].isdigit() or char in "€$£¥" or word in "€$£¥"):
                 flush(at)  # "90min", "€50": number and unit apart
             if not word:
                 start = at

@@ -4,11 +4,12 @@
 from datetime import date
 
 from snowmelt.agent.commands import command_of, ironic, tampering
-from snowmelt.agent.constraints import Limit, limits
+from snowmelt.agent.constraints import Limit, changed, lifted, limits
 from snowmelt.agent.corrections import corrections
 from snowmelt.agent.cues import Cue, cues
 from snowmelt.agent.described import described
 from snowmelt.agent.facts import told
+from snowmelt.agent.freetext import EMPTY as _EMPTY
 from snowmelt.agent.freetext import free_texts
 from snowmelt.agent.linking import Match, Target, Vocabulary
 from snowmelt.agent.mentions import Words, chosen, has, plain, pointed, words_of
@@ -29,16 +30,17 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
     if not w.words or ironic(message):
         return Update()
     plain_line = line_of(w.tokens)
-    if tampering(plain_line.text):
+    spoken = line_of(w.tokens, digits=False).text
+    if tampering(spoken):
         return Update()
     profile, today = conversation.in_force, today or date.today()
     asked = conversation.question.about if conversation.question else None
     line, hidden = _line(w, vocabulary)
     found, foreign = limits(line, vocabulary.schema, today, asked)
     facts = told(w, line)
-    found = [f for f in found if not facts.covers(f.start)]
+    found = [f for f in found if not facts.covers(f.start)] or changed(line, profile.constraints, vocabulary.schema)
     spans = [_words(w, f.start, f.end) for f in found] + [_words(w, *f) for f in foreign]
-    elements = chosen(w, vocabulary, cues(w.words, [bool(p) for p in w.punctuation]), spans)
+    elements = chosen(w, vocabulary, cues(w.words, w.gap), spans)
     places = pointed(w, conversation.shown, vocabulary)
     elements = _overlaid(elements, places)
     unclear: list[Unclear] = []
@@ -49,7 +51,10 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
         elements = _overlaid(elements, [mention])
     covered = _covered(len(w.words), elements, spans)
     parts = clauses(len(w.words), w.punctuation, elements)
-    extra = [m for m in free_texts(w, parts, vocabulary, covered) if not facts.covers(w.at[m.start])]
+    command = command_of(spoken)
+    polar = any(isinstance(e, Cue) and e.kind in ("like", "dislike", "exclude", "must") for e in elements)
+    quiet = (command is not None and not polar) or bool(lifted(plain_line.text, profile.constraints, vocabulary.schema))
+    extra = [] if quiet else [m for m in free_texts(w, parts, vocabulary, covered) if not facts.covers(w.at[m.start])]
     if extra:
         elements = _overlaid(elements, extra)
         parts = clauses(len(w.words), w.punctuation, elements)
@@ -58,11 +63,11 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
     mentions = _pruned([m for m in mentions if m.cued or not facts.covers(w.at[m.start])], w, vocabulary, covered)
     fixed = corrections(plain_line.text, mentions, profile, vocabulary)
     mentions = [m for m in mentions if m not in fixed.spent]
-    command = command_of(plain_line.text)
     if command in ("start_over", "about_me"):
         return Update(command=command)
     if command == "why":
         return Update(command="why", about=tuple(t for p in mentions if p.match for t in [p.match.targets[0].item_id] if t in conversation.shown))
+    found = [f for f in found if _wished(f, w, parts)]
     update = _update(w, vocabulary, parts, mentions, found, conversation)
     if command == "more" and (update.likes or update.dislikes or update.constraints or update.session_likes):
         command = None
@@ -77,6 +82,18 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
     )
 
 
+def _wished(limit: Limit, w: Words, parts: list[Clause]) -> bool:
+    """Not in a question ("is it in stock?") and not in what was watched ("90 films this year")."""
+    start, _ = _words(w, limit.start, limit.end)
+    clause = next((c for c in parts if c.start <= start < c.end), None)
+    if clause is None:
+        return True
+    kinds = {e.kind for e in clause.elements if isinstance(e, Cue)}
+    if clause.question and not kinds & {"want", "must"}:
+        return False
+    return not (kinds & {"seen", "back_seen"} and not kinds & {"want", "must"})
+
+
 def _all_seen(text: str) -> bool:
     import re
 
@@ -88,7 +105,7 @@ def _line(w: Words, vocabulary: Vocabulary) -> tuple[Line, frozenset[int]]:
     from snowmelt.agent.linking import matches
 
     hidden: set[int] = set()
-    for match in matches(w.words, vocabulary, [bool(p) for p in w.punctuation]):
+    for match in matches(w.words, vocabulary, w.gap):
         texts = w.texts[match.start : match.end]
         if match.kind == "title" and match.end - match.start > 1 and not plain(texts) and any(not t.isdigit() for t in texts):
             hidden.update(w.at[i] for i in range(match.start, match.end))
@@ -114,14 +131,33 @@ def _covered(count: int, elements: list[Cue | Mention], spans: list[tuple[int, i
 
 
 def _pruned(mentions: list[Mention], w: Words, vocabulary: Vocabulary, covered: list[bool]) -> list[Mention]:
-    """Without those that only explain another: the director of a title named beside it."""
+    """Without those that only explain another (the director of a title named beside it, the brand of an item), and
+    without bare ones in a clause that is about something else."""
     kept = []
     for mention in mentions:
-        if mention.match is not None and mention.match.kind in ("person",):
-            near = [m for m in mentions if m is not mention and m.match and m.match.targets[0].item_id and m.sentence == mention.sentence]
-            glue = [m for m in near if (0 <= m.start - mention.end <= 3 and w.texts[mention.end : m.start] in ([], ["的"], ["s"], ["の"], ["拍", "的"], ["导", "演", "的"]))
-                    or (0 <= mention.start - m.end <= 2 and w.texts[m.end : mention.start] in (["by"], ["from"], ["of"], ["with"]))]  # fmt: skip
-            if any(has(vocabulary, m.match.targets[0].item_id or "", t) for m in glue if m.match for t in mention.match.targets):
+        match = mention.match
+        if match is not None and match.targets[0].attribute:
+            person = vocabulary.roles.get(match.targets[0].attribute) == "person"
+            explained = False
+            for other in mentions:
+                if other is mention or other.sentence != mention.sentence or (other.match and not other.match.targets[0].item_id):
+                    continue
+                after, before = w.texts[mention.end : other.start], w.texts[other.end : mention.start]
+                gap = set("".join(w.punctuation[mention.end : other.start + 1] if mention.end <= other.start else w.punctuation[other.end : mention.start + 1]))
+                linked = (mention.end <= other.start and after in ([], ["的"], ["s"], ["の"], ["拍", "的"], ["导", "演", "的"], ["执", "导", "的"], ["演", "的"])) or (
+                    other.end <= mention.start and before in (["by"], ["from"], ["of"], ["with"], ["directed", "by"], ["starring"])
+                )
+                if not linked or gap & set(",.;!?，。；！？、"):
+                    continue
+                if other.match is None:
+                    explained = explained or (person and after in (["的"], ["s"]))
+                elif any(has(vocabulary, other.match.targets[0].item_id or "", t) for t in match.targets):
+                    explained = True
+            if explained:
+                continue
+        if not mention.cued and match is not None and match.kind not in ("title", "typo"):
+            loose = sum(1 for i in range(len(w.words)) if not covered[i] and w.texts[i] not in _EMPTY and w.words[i].kind == "w" and abs(i - mention.start) < 12)
+            if loose > 3:
                 continue
         kept.append(mention)
     return kept
@@ -167,6 +203,8 @@ def _update(
             if mention.match and mention.match.targets[0].item_id:
                 seen.append(mention.match.targets[0].item_id)
             continue
+        if mention.known and mention.match and mention.match.targets[0].item_id:
+            seen.append(mention.match.targets[0].item_id)
         put(mention, mention.state, mention.session)
         if mention.again:
             put(mention, mention.again, True)
@@ -202,12 +240,6 @@ def _title(vocabulary: Vocabulary, target: Target) -> str:
     item = vocabulary.catalogue.items[vocabulary.catalogue.rows[target.item_id or ""]]
     year = item.attributes.get("year")
     return f"{item.title} ({year:.0f})" if isinstance(year, float) else item.title
-
-
-_ROLES = {
-    "direct": ("directed", "director", "director's", "by", "films", "拍", "导", "片"),
-    "cast": ("with", "starring", "acted", "actor", "actress", "playing", "演", "star", "in", "guy"),
-}
 
 
 def _role(w: Words, mention: Mention, targets: tuple[Target, ...], vocabulary: Vocabulary) -> Target:
