@@ -1,0 +1,299 @@
+"""`snowmelt serve`: the service and its page. Closed by default: loopback, or else TLS (or a proxy) and API keys."""
+
+import asyncio
+import ipaddress
+import logging
+import re
+import resource
+import secrets
+import sys
+import time
+import traceback
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import Response
+from snowmelt.agent import problems, routes_items, routes_people, routes_talk
+from snowmelt.agent.access import Service
+from snowmelt.agent.gate import Breaker, Gated
+from snowmelt.agent.llm import LLM, open_llm
+from snowmelt.agent.metrics import Metrics
+from snowmelt.agent.privacy import Masked
+from snowmelt.agent.rooms import Rooms
+from snowmelt.agent.store import Store
+from snowmelt.agent.worker import Worker
+from snowmelt.retrieval.errors import InputError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LARGEST = 1_000_000  # bytes of a request's body
+HOSTED_SLOTS = 8  # questions to a hosted model at a time
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+SWEEP = 3600.0  # seconds between two looks for people whose retention is over
+_PAGE = {
+    "/": ("index.html", "text/html"),
+    "/app.js": ("app.js", "text/javascript"),
+    "/words.js": ("words.js", "text/javascript"),
+    "/style.css": ("style.css", "text/css"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+log = logging.getLogger("snowmelt.service")
+
+
+def serve(
+    directories: Sequence[str],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    users: str = ".snowmelt/people.db",
+    model: str | None = "local",
+    base_url: str | None = None,
+    api_key: str | None = None,
+    master_key: str | None = None,
+    deadline: float = 10.0,
+    retention: float = 365.0,
+    rate: float = 20.0,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    behind_proxy: bool = False,
+    require_key: bool = False,
+) -> int:
+    """Serves until it is told to stop; returns 0. `deadline` in seconds, `retention` in days without a visit, `rate` in
+    requests a second of one caller. InputError, in one line, for whatever would not be safe or cannot be opened."""
+    import uvicorn
+
+    if deadline < 3 or retention <= 0 or rate <= 0:
+        raise InputError("serve: the deadline must be at least 3 seconds, retention and rate more than 0")
+    outside = behind_proxy or not _loopback(host)
+    if outside and not behind_proxy and not (tls_cert and tls_key):
+        raise InputError(
+            f"--host {host}: others could read what people write; give --tls-cert and --tls-key, or --behind-proxy "
+            "if a proxy in front of it does TLS"
+        )
+    for path in filter(None, (tls_cert, tls_key)):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; --tls-cert and --tls-key are PEM files")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash must not leave what people wrote on disk
+    store = Store.open(users, master_key)
+    if (outside or require_key) and not store.api_keys():
+        store.close()
+        raise InputError(
+            f"serve: no API key yet, so nobody could use it; make one: snowmelt keys add TENANT --users {_bare(users)}"
+        )
+    metrics = Metrics()
+    gated = open_gated(model, base_url, api_key, metrics)
+    try:
+        rooms = Rooms(directories, gated, deadline)
+        service = Service(store, rooms, metrics, require_key=outside or require_key, rate=rate)
+        app = create_app(service, retention=retention, any_host=outside, tls=tls_cert is not None)
+        _log_to_stderr()
+        log.info("serving %s on %s:%d", ", ".join(r.name for r in rooms.all), host, port)
+        uvicorn.run(
+            app, host=host, port=port, log_config=None, access_log=False, server_header=False,
+            proxy_headers=behind_proxy, ssl_certfile=tls_cert, ssl_keyfile=tls_key,
+            timeout_graceful_shutdown=int(deadline) + 1,
+        )  # fmt: skip
+    finally:
+        if gated is not None:
+            gated.close()
+        store.close()
+    return 0
+
+
+def manage_keys(action: str, users: str, master_key: str | None = None, name: str | None = None) -> list[str]:
+    """ "add" TENANT, "list", or "revoke" the first characters of a hash (from "list"); the lines to print."""
+    store = Store.open(users, master_key)
+    try:
+        if action == "list":
+            made = "%Y-%m-%d %H:%M"
+            return [f"{h}  {t}  {time.strftime(made, time.gmtime(c / 1000))}" for h, t, c in store.api_keys()]
+        if action == "add":
+            if not name or not re.fullmatch(r"[\w.-]{1,64}", name):
+                raise InputError("keys add: give a tenant's name, letters, digits, dots and dashes, at most 64")
+            return [store.add_api_key(name)]
+        if not name or not re.fullmatch("[0-9a-f]{12}", name):
+            raise InputError("keys revoke: give the 12 characters that `keys list` shows")
+        if not store.revoke_api_key(name):
+            raise InputError(f"keys revoke: there is no key {name}")
+        return [f"{name} revoked"]
+    finally:
+        store.close()
+
+
+def open_gated(model: str | None, base_url: str | None, api_key: str | None, metrics: Metrics) -> Gated | None:
+    """The model behind its gate: a local one in a process of its own, a hosted one masked. None for none."""
+    if model is None:
+        return None
+    local = not model.startswith("openai:")
+    llm: LLM = Worker(model) if local else Masked(open_llm(model, base_url=base_url, api_key=api_key))
+    gated = Gated(llm, 1 if local else HOSTED_SLOTS, Breaker(), metrics.model)
+    metrics.watch("model_waiting", "Questions that wait for the model", lambda: gated.queue.length)
+    metrics.watch("model_paused", "1 while the model is left alone after failures", lambda: gated.breaker.open)
+    if isinstance(llm, Worker):
+        metrics.watch("model_restarts", "Times that the model's process was replaced", lambda: llm.restarts)
+    return gated
+
+
+def create_app(service: Service, *, retention: float = 365.0, any_host: bool = False, tls: bool = False) -> ASGIApp:
+    """The ASGI application. Unless `any_host`, only names of this machine are answered (DNS rebinding)."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        jobs = [
+            asyncio.create_task(service.rooms.keep_fresh(_not_fresh)),
+            asyncio.create_task(_sweeping(service, retention)),
+        ]
+        yield
+        for job in jobs:
+            job.cancel()
+        service.rooms.close()
+
+    app = FastAPI(
+        title="Snowmelt", version=version("snowmelt"), lifespan=lifespan, docs_url=None, redoc_url=None,
+        redirect_slashes=False, description="Recommendations for people you know nothing about yet.",
+    )  # fmt: skip
+    app.state.service = service
+    problems.install(app)
+    for router in (routes_talk.router, routes_people.router, routes_items.router):
+        app.include_router(router)
+    folder = files("snowmelt.agent") / "web"
+    for path, (name, kind) in _PAGE.items():
+        app.add_api_route(path, partial(_file, (folder / name).read_bytes(), kind), include_in_schema=False)
+    app.openapi = partial(_openapi, app)
+    return Outermost(app, service.metrics, any_host, tls)
+
+
+class Outermost:
+    """Around everything: request ids, size, host and origin, headers, the log, the last resort for errors."""
+
+    def __init__(self, app: FastAPI, metrics: Metrics, any_host: bool, tls: bool) -> None:
+        self.app, self._metrics, self._any_host, self._tls = app, metrics, any_host, tls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        given = headers.get("x-request-id", "")
+        scope["request_id"] = id_ = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        began, status, size = time.monotonic(), 0, 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *self._extra(scope["path"], id_)]
+            await send(message)
+
+        async def receiving() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > LARGEST:
+                raise problems.Stop(413, f"At most {LARGEST} bytes.")
+            return message
+
+        try:
+            if refused := self._refused(scope, headers):
+                await _problem(sending, id_, *refused)
+            else:
+                await self.app(scope, receiving, sending)
+        except Exception as error:  # the last resort: nobody foresaw it, and its text may quote what somebody wrote
+            if status == 0:
+                await _problem(sending, id_, *problems.told(error))
+            frames = "".join(traceback.format_tb(error.__traceback__)[-6:])
+            log.error("%s %s\n%s", id_, type(error).__name__, frames)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            seconds = time.monotonic() - began
+            self._metrics.request(scope["method"], route, status, seconds)
+            log.info("%s %s %s %d %.0f ms", id_, scope["method"][:10], route, status, 1000 * seconds)
+
+    def _refused(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+        host = headers.get("host", "")
+        if not self._any_host and (urlsplit(f"//{host}").hostname or "") not in LOCAL_HOSTS:
+            return 421, "This service answers to localhost only."
+        origin = headers.get("origin")
+        if origin is not None and scope["method"] not in ("GET", "HEAD") and urlsplit(origin).netloc != host:
+            return 403, "Another site's page may not call this service."
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length[:12]) > LARGEST:
+            return 413, f"At most {LARGEST} bytes."
+        return None
+
+    def _extra(self, path: str, id_: str) -> list[tuple[bytes, bytes]]:
+        found = {**_HEADERS, "X-Request-ID": id_}
+        found["Cache-Control"] = "no-store" if path.startswith("/v1") else "no-cache"
+        if self._tls:
+            found["Strict-Transport-Security"] = "max-age=31536000"
+        return [(k.lower().encode(), v.encode()) for k, v in found.items()]
+
+
+async def _problem(send: Send, id_: str, status: int, detail: str) -> None:
+    raw = problems.body(id_, status, detail)
+    headers = [(b"content-type", problems.KIND.encode()), (b"content-length", str(len(raw)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": raw})
+
+
+async def _file(raw: bytes, kind: str) -> Response:
+    return Response(raw, media_type=f"{kind}; charset=utf-8")
+
+
+async def _sweeping(service: Service, retention: float) -> None:
+    while True:
+        gone = await service.rows(service.store.sweep, retention)
+        if gone:
+            log.info("retention: %d people erased", gone)
+        await asyncio.sleep(SWEEP)
+
+
+def _not_fresh(name: str, error: Exception) -> None:
+    log.warning("catalogue %s: the new one cannot be opened (%s); the old one serves on", name, type(error).__name__)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        shape = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        found["components"]["schemas"] |= {**shape.pop("$defs", {}), "Problem": shape}
+        app.openapi_schema = found
+    return app.openapi_schema
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def _bare(users: str) -> str:
+    return users if "://" not in users else f"{users.split('://')[0]}://..."
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name in ("snowmelt.service", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO if name == "snowmelt.service" else logging.WARNING)
