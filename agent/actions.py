@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from snowmelt.agent.llm import LLM, open_llm
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.settings import api_key_for, cache_folder
-from snowmelt.agent.types import Entry, Profile
-from snowmelt.agent.understanding import understand
+from snowmelt.agent.types import Conversation, Entry, Profile
+from snowmelt.agent.understanding import apply, understand
 from snowmelt.retrieval.embedding import Embedder, open_embedder
 from snowmelt.retrieval.errors import InputError
 
@@ -140,8 +140,10 @@ def _profile(path: Path) -> Profile:
 def _with_likes(recommender: Recommender, profile: Profile, args: Namespace) -> Profile:
     """The profile with what --likes and --likes-id say: limits in the text become constraints."""
     catalogue = recommender.catalogue
+    conversation = Conversation(profile=profile)
     for text in args.likes:
-        profile = understand(text, recommender.vocabulary, profile)
+        conversation = apply(conversation, understand(text, recommender.vocabulary, conversation))
+    profile = conversation.in_force
     likes = []
     for id_ in filter(None, (part.strip() for part in args.likes_id.split(","))):
         if id_ not in catalogue.rows:

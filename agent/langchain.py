@@ -25,11 +25,10 @@ from snowmelt.agent.langchain_model import LangChainLLM
 from snowmelt.agent.llm import Message
 from snowmelt.agent.ranking import retrieve
 from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.types import Profile, Recommendation
-from snowmelt.agent.understanding import Vocabulary, understand
+from snowmelt.agent.types import Conversation, Profile, Recommendation
+from snowmelt.agent.understanding import apply, understand
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.errors import InputError
-from snowmelt.retrieval.items import Item
 
 __all__ = ["LangChainLLM", "SnowmeltChatModel", "SnowmeltRetriever", "tools"]
 
@@ -195,19 +194,19 @@ class SnowmeltRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
     ) -> list[Document]:
-        return [_document(item) for item in _found(self.catalogue, query, k or self.k)]
+        return [_document(self.catalogue, row) for row in _found(self.catalogue, query, k or self.k)]
 
 
-def _found(catalogue: Catalogue, query: str, k: int) -> list[Item]:
+def _found(catalogue: Catalogue, query: str, k: int) -> list[int]:
     rows, _ = retrieve(catalogue, Profile(likes=(query,)), catalogue.mask([]), k)  # pyright: ignore[reportArgumentType]
-    return [catalogue.items[row] for row in rows[:k]]
+    return rows[:k]
 
 
-def _document(item: Item) -> Document:
+def _document(catalogue: Catalogue, row: int) -> Document:
+    item = catalogue.items[row]
     attributes = {name: list(v) if isinstance(v, tuple) else v for name, v in item.attributes.items()}
-    return Document(
-        id=item.id, page_content=item.text, metadata={"id": item.id, "title": item.title, "attributes": attributes}
-    )
+    metadata = {"id": item.id, "title": item.title, "attributes": attributes}
+    return Document(id=item.id, page_content=catalogue.text(row), metadata=metadata)
 
 
 def tools(recommender: Recommender) -> list[BaseTool]:
@@ -216,29 +215,30 @@ def tools(recommender: Recommender) -> list[BaseTool]:
     What `remember` is told lives in this list of tools and nowhere else; make a new list for the next person. Answers
     are JSON; what cannot be done is an answer too, and no exception.
     """
-    catalogue, vocabulary = recommender.catalogue, Vocabulary.of(recommender.catalogue)
-    profile = Profile()
+    catalogue, vocabulary = recommender.catalogue, recommender.vocabulary
+    conversation = Conversation()
 
     def search(query: str, limit: int = 5) -> str:
         """Find items of the catalogue by what they are about. Gives ids and titles."""
         found = _found(catalogue, query, _bounded(limit)) if query.strip() else []
-        return _json([{"id": item.id, "title": item.title} for item in found])
+        return _json([{"id": catalogue.ids[row], "title": catalogue.titles[row]} for row in found])
 
     def details(id: str) -> str:
         """Everything the catalogue knows about one item."""
         if id not in catalogue.rows:
             return _json({"error": f"no item {id!r}; take ids from search or recommend"})
-        item = catalogue.items[catalogue.rows[id]]
-        return _json({**_document(item).metadata, "description": item.description})
+        row = catalogue.rows[id]
+        return _json({**_document(catalogue, row).metadata, "description": catalogue.items[row].description})
 
     def recommend(limit: int = 5) -> str:
         """Recommend items for what is remembered of the person, each with a reason that was checked."""
-        return _json([_told(r) for r in recommender.recommend(profile, _bounded(limit))])
+        return _json([_told(r) for r in recommender.recommend(conversation.in_force, _bounded(limit))])
 
     def remember(statement: str) -> str:
         """Remember what the person likes, dislikes or rules out, in their own words ("I loved Heat, but no horror")."""
-        nonlocal profile
-        profile = understand(statement[:2000], vocabulary, profile)
+        nonlocal conversation
+        conversation = apply(conversation, understand(statement, vocabulary, conversation))
+        profile = conversation.in_force
         return _json({
             "likes": [e.text for e in profile.likes],
             "dislikes": [e.text for e in profile.dislikes],
