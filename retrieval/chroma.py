@@ -1,10 +1,10 @@
 """The Chroma collection of a generation: filled and probed in processes of their own, opened when known to be whole.
 
-A damaged HNSW file crashes the process that opens it, so `python -m snowmelt.retrieval.chroma probe FOLDER` opens it
-first, and `seal` says what the probed files held. No text and nothing of a person goes in: vectors under their row.
+A damaged HNSW file crashes the process that opens it, so `python -m snowmelt.retrieval.chroma FOLDER` fills it and
+opens it first, and `seal` says what the probed files held. No text and nothing of a person goes in: vectors by row.
 """
 
-import json
+import os
 import signal
 import sqlite3
 import sys
@@ -69,7 +69,7 @@ def seal(folder: Path) -> str:
 
 
 def _fill(folder: Path) -> None:
-    """Add vectors as lines on stdin say how many are ready (they come from one embedder); then the BM25 index."""
+    """Add vectors as lines on stdin say how many are ready (they come from one embedder). The BM25 index goes first."""
     from snowmelt.retrieval.generation import Items, load_schema
     from snowmelt.retrieval.items import item_text
     from snowmelt.retrieval.lexical import Lexical
@@ -100,12 +100,8 @@ def _fill(folder: Path) -> None:
     connection.close()
 
 
-def _probe(folder: Path) -> None:
-    """Open, count, query; print the seal. Waits for a line on stdin, its imports done by then."""
-    import chromadb  # noqa: F401
-
-    if not sys.stdin.readline():
-        return
+def _probe(folder: Path) -> str:
+    """Open, count, query; the seal."""
     vectors: NDArray[np.float32] = np.load(folder / "vectors.npy", mmap_mode="r")
     opened = client(folder)
     found = collection(opened)
@@ -117,9 +113,23 @@ def _probe(folder: Path) -> None:
     if not np.allclose(found.get(ids=[str(row)], include=["embeddings"])["embeddings"][0], vectors[row], atol=1e-3):
         sys.exit("a vector came back changed")
     opened.close()
-    sys.stdout.write(json.dumps(seal(folder)) + "\n")
+    return seal(folder)
+
+
+def _main(folder: Path) -> None:
+    """Fill in a fork, then probe here, where nothing of Chroma is open yet: two processes for one slow import."""
+    import chromadb  # noqa: F401
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it closes stdin
+    filling = os.fork()
+    if not filling:
+        _fill(folder)
+        return
+    _, status = os.waitpid(filling, 0)
+    if status:
+        sys.exit(os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else f"signal {os.WTERMSIG(status)}")
+    sys.stdout.write(f"sealed {_probe(folder)}\n")
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it closes stdin
-    {"fill": _fill, "probe": _probe}[sys.argv[1]](Path(sys.argv[2]))
+    _main(Path(sys.argv[1]))

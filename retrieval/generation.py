@@ -27,7 +27,7 @@ from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.items import Item, Schema, from_row
 
 FORMAT = 2
-_IN_MEMORY = 20_000  # items; more are read from the file one by one
+_IN_MEMORY = 50_000  # items; more are read from the file one by one
 
 
 class Items(Sequence[Item]):

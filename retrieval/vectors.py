@@ -1,6 +1,5 @@
 """A vector for each item of a new generation: taken over by the hash of its text, or embedded, as Chroma is written."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.generation import Items
 from snowmelt.retrieval.items import Schema, item_text
 
-_BATCH = 256  # texts a call of the embedder
+BATCH = 256  # texts a call of the embedder
 
 
 def fill_vectors(
@@ -38,22 +37,23 @@ def fill_vectors(
     # open_memmap: a million vectors of 512 are 2 GB, which the system may page out; the filling process maps them too.
     vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (count, embedder.dim))
     fresh = _take_over(vectors, keys, before, embedder, known)
-    with _process("fill", folder) as fill, _process("probe", folder) as probe:
+    seal = ""
+    with _filling(folder) as child:
         items = Items(folder)
-        for start in range(0, len(fresh), _BATCH):
-            rows = fresh[start : start + _BATCH]
+        for start in range(0, len(fresh), BATCH):
+            rows = fresh[start : start + BATCH]
             vectors[rows] = _embedded(embedder, [item_text(items[int(row)], schema) for row in rows])
             tell("embedding", start + len(rows), len(fresh))
-            if start + _BATCH < len(fresh):
-                fill.say(int(fresh[start + _BATCH]))
+            if start + BATCH < len(fresh):
+                child.say(int(fresh[start + BATCH]))
         vectors.flush()
-        fill.say(count)
-        for line in fill.lines():
-            tell("indexing", int(line), count)
-        fill.end()
-        probe.say(count)
-        seal = json.loads(next(probe.lines(), "null"))
-        probe.end()
+        child.say(count)
+        for line in child.lines():
+            if line.startswith("sealed "):
+                seal = line.split()[1]
+            else:
+                tell("indexing", int(line), count)
+        child.end()
     return len(fresh), seal
 
 
@@ -106,17 +106,16 @@ def _same_embedder(before: Path, embedder: Embedder) -> bool:
 
 
 class _Child:
-    """A process of `chroma` that is told by lines and answers by lines."""
+    """The process that writes Chroma: told by lines how many vectors are ready, it answers by lines how many it has."""
 
-    def __init__(self, what: str, folder: Path, errors: IO[str]) -> None:
-        self._what, self._folder, self._errors = what, folder, errors
-        command = [sys.executable, "-m", "snowmelt.retrieval.chroma", what, str(folder)]
-        pipe = subprocess.PIPE
+    def __init__(self, folder: Path, errors: IO[str]) -> None:
+        self._folder, self._errors = folder, errors
+        command, pipe = [sys.executable, "-m", "snowmelt.retrieval.chroma", str(folder)], subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True)
 
-    def say(self, number: int) -> None:
+    def say(self, ready: int) -> None:
         try:
-            self.process.stdin.write(f"{number}\n")  # type: ignore[union-attr]
+            self.process.stdin.write(f"{ready}\n")  # type: ignore[union-attr]
             self.process.stdin.flush()  # type: ignore[union-attr]
         except BrokenPipeError:
             self.end()
@@ -129,17 +128,15 @@ class _Child:
         if code := self.process.wait():
             self._errors.seek(0)
             last = (self._errors.read().strip().splitlines() or [f"exit {code}"])[-1]
-            raise InputError(
-                f"{self._folder.parent}: Chroma could not be written ({self._what}: {last}); the catalogue is as it was"
-            )
+            raise InputError(f"{self._folder.parent}: Chroma could not be written ({last}); the catalogue is as it was")
 
 
 @contextmanager
-def _process(what: str, folder: Path) -> Iterator[_Child]:
+def _filling(folder: Path) -> Iterator[_Child]:
     with TemporaryFile("w+") as errors:
-        child = _Child(what, folder, errors)
+        child = _Child(folder, errors)
         try:
             yield child
         finally:
             child.process.kill()
-            child.process.communicate()
+            child.process.communicate()  # closes its stdin, which ends its fork, and waits for both
