@@ -26,7 +26,7 @@ def evaluate(
 
     from snowmelt.evals import summary
     from snowmelt.evals.harness import run
-    from snowmelt.evals.report import write_report
+    from snowmelt.evals.page import write_report
     from snowmelt.evals.run_folder import Config, surroundings
     from snowmelt.evals.systems import NO_LLM
 

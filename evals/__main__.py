@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare(arguments: list[str]) -> int:
-    from snowmelt.evals.summary import compare_runs
+    from snowmelt.evals.compare import compare_runs
 
     parser = argparse.ArgumentParser("snowmelt eval compare", description="Which arm won, by how much, how sure.")
     parser.add_argument("a", type=Path)

@@ -1,4 +1,4 @@
-"""The report's pictures as inline SVG: no script, no font, no network. Colours come from the page's CSS classes."""
+"""The look of the report: its style sheet, and its pictures as inline SVG (colours are CSS classes)."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,40 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 330, 48, 190, 14, 40
+
+
+STYLE = """
+:root{--bg:#fbfcfd;--ink:#1d2733;--dim:#66717e;--line:#dfe5ea;--band:#fff;--win:#13806f;--loss:#c2503a;
+--found:#13806f;--ranking:#e0a43c;--retrieval:#c9d1d8;--c0:#0b6fb8;--c1:#c2503a;--c2:#13806f;--c3:#8a4fb5;
+--c4:#b07708;--c5:#4a5a6a}
+@media(prefers-color-scheme:dark){:root{--bg:#12171d;--ink:#e4eaf0;--dim:#97a3af;--line:#2a333c;--band:#171e25;
+--win:#3fbfa8;--loss:#ec7f68;--found:#2a9c88;--ranking:#c98f2d;--retrieval:#44505b;--c0:#5db1f0;--c1:#ec7f68;
+--c2:#3fbfa8;--c3:#c08fe6;--c4:#e0a43c;--c5:#aab7c4}
+}*{box-sizing:border-box}
+body{margin:0 auto;max-width:1140px;padding:2rem 1.2rem 4rem;background:var(--bg);color:var(--ink);
+font:15px/1.55 system-ui,"Noto Sans","Noto Sans CJK SC",sans-serif}
+h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2.4rem 0 .5rem}p{max-width:74ch}.lead{font-size:1.05rem}
+.dimmed,caption{color:var(--dim)}.scroll{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.86rem}
+caption{text-align:left;padding:.3rem 0}
+th,td{padding:.32rem .55rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+th:first-child,td:first-child{text-align:left}thead th{border-bottom:2px solid var(--line);font-weight:600}
+tr.best td{background:var(--band);font-weight:650}
+td small{color:var(--dim)}td small,th small{font-size:.92em;font-weight:400}.bad{color:var(--loss)}
+details{margin:.6rem 0}summary{cursor:pointer}
+svg{width:100%;height:auto;display:block;background:var(--band);border:1px solid var(--line);border-radius:8px}
+svg text{font-size:11.5px;fill:var(--ink)}svg .axis{fill:var(--dim)}svg .inside{fill:#fff}
+svg .inside.retrieval{fill:var(--ink)}.grid{stroke:var(--line)}.zero{stroke:var(--dim)}
+svg line.lead{stroke:var(--line)}.line{fill:none;stroke-width:2}.band{opacity:.13;stroke:none}
+svg .name.dim{fill:var(--dim)}.line.dim{stroke:var(--line);stroke-width:1.4}.dot.dim{fill:var(--retrieval)}
+.person{opacity:.55}.win{fill:var(--win)}.loss{fill:var(--loss)}.tie{fill:var(--dim)}
+.mean{stroke:var(--ink);stroke-width:2.5}.found{fill:var(--found)}.ranking{fill:var(--ranking)}
+.retrieval{fill:var(--retrieval)}
+.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .3em 0 1em}
+.case{border-left:3px solid var(--line);padding:.1rem 0 .1rem .9rem;margin:.8rem 0}code{font-size:.86em}
+""" + "".join(
+    f".line.s{i}{{stroke:var(--c{i})}}.dot.s{i},.band.s{i},svg .name.s{i}{{fill:var(--c{i})}}" for i in range(6)
+)
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,13 @@ def gather_calls(out: Path) -> None:
 
 
 def arm_path(out: Path, spec: Spec) -> Path:
-    """Where an arm's files stand, without suffix: by its name and, where that is a file's, by the code in it."""
+    """Where an arm's files stand, without suffix: by its name and by the code of its module, so that an arm whose file
+    was edited is run again (what that file imports is not looked at)."""
     readable = "".join(c if c.isalnum() or c == "-" else "_" for c in spec.name.rpartition("/")[2])[:40]
-    code = Path(spec.target.rpartition(":")[0])
+    module = spec.target.rpartition(":")[0]
+    code = Path(module)
+    if module.startswith("snowmelt.evals."):
+        code = Path(__file__).parent / f"{module.rpartition('.')[2]}.py"
     source = code.read_bytes() if code.suffix == ".py" and code.is_file() else b""
     name, text = (sha256(b).hexdigest()[:6] for b in (spec.name.encode(), source))
     return out / "arms" / f"{readable}-{name}-{text}"

@@ -1,6 +1,5 @@
 """From per-person results to the table people read: every metric with its interval, every comparison with its p."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,7 +15,6 @@ from snowmelt.evals.run_folder import ArmRun, Config
 from snowmelt.evals.scoring import POOL, Result
 from snowmelt.evals.simulated_user import held
 from snowmelt.evals.splits import Split
-from snowmelt.retrieval.errors import InputError
 
 K = 10
 MAIN = f"ndcg@{K}"
@@ -196,67 +194,3 @@ def write_trec(out: Path, data: Dataset, split: Split, runs: Sequence[ArmRun]) -
                     for number in result.people:
                         gold = held(split.kind, by_number[number], reveal)[1]
                         file.writelines(f"{number} 0 {ids[row]} 1\n" for row in gold)
-
-
-def read(out: str | Path) -> dict[str, Any]:
-    """`run.json` of a run folder. Raises InputError when there is none."""
-    path = Path(out) / "run.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise InputError(f"{out} holds no run.json; give the --out of a finished run") from None
-    except json.JSONDecodeError:
-        raise InputError(f"{path} is not JSON; the run did not finish") from None
-
-
-def compare_runs(a: str | Path, b: str | Path, arms: tuple[str, str] | None = None) -> str:
-    """One sentence: which arm won, by how much, and how sure that is. The best arm of each run at their highest shared
-    level (or the two named), over the people of both."""
-    first, second = read(a), read(b)
-    for name in ("dataset", "split"):
-        if first[name] != second[name]:
-            raise InputError(f"the runs cannot be compared: {name} is {first[name]} in {a} and {second[name]} in {b}")
-    reveals = sorted({row["reveal"] for row in first["arms"]} & {row["reveal"] for row in second["arms"]})
-    if not reveals:
-        raise InputError(f"{a} and {b} have no number of revealed likes in common")
-    reveal = reveals[-1]
-    names = arms or (_best(first, reveal, a), _best(second, reveal, b))
-    left, right = (_people(run, name, reveal, out) for run, name, out in ((first, names[0], a), (second, names[1], b)))
-    shared = [user for user in left if user in right]
-    if not shared:
-        raise InputError(f"{a} and {b} tested different people")
-    told = statistics.compare([left[u] for u in shared], [right[u] for u in shared])
-    return sentence(f"{names[0]} ({Path(a).name})", f"{names[1]} ({Path(b).name})", told, reveal)
-
-
-def sentence(a: str, b: str, told: statistics.Comparison, reveal: int) -> str:
-    """The comparison `told` of a minus b in words."""
-    d = told.difference
-    if d.n < 2 or math.isnan(told.p):
-        return f"Nothing can be said of {a} and {b} with {reveal} revealed: n = {d.n}."
-    sure = "about sure" if told.p < 0.001 else "likely" if told.p < 0.05 else "not shown"
-    if told.p >= 0.05:
-        verdict = f"No winner between {a} and {b}"
-    else:
-        verdict = f"{a if d.mean > 0 else b} beats {b if d.mean > 0 else a}"
-    sign = 1 if told.p >= 0.05 or d.mean > 0 else -1
-    low, high = sorted((sign * d.low, sign * d.high))
-    effect = f", d = {sign * told.effect:.2f}" if not math.isnan(told.effect) else ""
-    return (
-        f"{verdict} with {reveal} revealed: {MAIN} {sign * d.mean:+.3f} (95% {low:+.3f} to {high:+.3f}), "
-        f"p = {told.p:.4f}{effect}, n = {d.n}; {sure}."
-    )
-
-
-def _best(run: dict[str, Any], reveal: int, out: str | Path) -> str:
-    rows = [r for r in run["arms"] if r["reveal"] == reveal and r["metrics"] and r["metrics"][MAIN]["mean"] is not None]
-    if not rows:
-        raise InputError(f"{out} has no arm with a result at {reveal} revealed")
-    return max(rows, key=lambda row: row["metrics"][MAIN]["mean"])["name"]
-
-
-def _people(run: dict[str, Any], name: str, reveal: int, out: str | Path) -> dict[str, float]:
-    told = run["per_person"].get(name, {}).get(str(reveal))
-    if told is None:
-        raise InputError(f"{out} has no arm {name!r} at {reveal} revealed")
-    return {u: float("nan") if v is None else v for u, v in zip(told["users"], told[MAIN], strict=True)}

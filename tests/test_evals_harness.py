@@ -17,7 +17,7 @@ from snowmelt.evals import evaluate, splits
 from snowmelt.evals.__main__ import main
 from snowmelt.evals.loading import load
 from snowmelt.evals.scoring import rank
-from snowmelt.evals.summary import compare_runs
+from snowmelt.evals.compare import compare_runs
 from snowmelt.retrieval.errors import InputError
 
 

@@ -1,0 +1,111 @@
+"""The tables of evals/README.md: every split on every data set where it applies, one command.
+
+    python benchmarks/tables.py ../shared/data runs [--only ml-100k-user,...] [--jobs 2]     # runs what is missing
+    python benchmarks/tables.py ../shared/data runs --print                                    # Markdown of what ran
+
+Runs are resumed: an arm that is there (and whose module has not changed) is not run again.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from snowmelt.evals import evaluate
+from snowmelt.evals.report import levels_table, verdict
+from snowmelt.evals.summary import MAIN
+from snowmelt.retrieval.errors import InputError
+
+TEXT = ("random", "popularity", "bm25", "bm25(text=all)", "dense(how=max)", "dense(how=mean)", "dense(text=all)")
+BEHAVIOUR = ("popularity(of=likes)", "item-knn", "ease", "als", "lightfm", "star")
+WARM = (*TEXT, *BEHAVIOUR)
+STARS = (*WARM, "recent", "ease(regularisation=100)", "svd")
+OURS = ("snowmelt-no-llm",)
+FIVE, FEW = (0, 1, 3, 5, 10), (1, 3, 5)
+
+# name -> (data set, options of `evaluate`)
+RUNS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ml-100k-user": ("ml-100k", {"split": "user", "arms": STARS, "reveal": FIVE}),
+    "ml-100k-user-time": ("ml-100k", {"split": "user", "order": "time", "arms": STARS, "reveal": FIVE}),
+    "lastfm-hetrec-user": ("lastfm-hetrec", {"split": "user", "arms": WARM, "reveal": FIVE}),
+    "amazon-office-user": ("amazon-office", {"split": "user", "arms": WARM, "reveal": (0, 1, 2, 3)}),
+    "redial-user": ("redial", {"split": "user", "arms": WARM, "reveal": (0, 1, 2)}),
+    "amazon-cross-domain-user": ("amazon-cross-domain", {"split": "user", "arms": WARM, "reveal": FIVE}),
+    **{
+        f"{name}-item": (name, {"split": "item", "arms": (*TEXT, "lightfm"), "reveal": (1, 3, 5)})
+        for name in ("ml-100k", "lastfm-hetrec", "amazon-office", "redial", "amazon-cross-domain")
+    },
+    **{
+        f"{name}-scene": (name, {"split": "scene", "arms": TEXT, "reveal": (1, 3, 5)})
+        for name in ("ml-100k", "lastfm-hetrec", "amazon-office", "redial", "amazon-cross-domain")
+    },
+    **{
+        f"to-{target.lower()}": (
+            "amazon-cross-domain",
+            {"split": "domain", "target": target, "arms": WARM, "reveal": (0, 1, 5, 10)},
+        )
+        for target in ("Beauty", "Sports", "Toys")
+    },
+    "mind-impressions": ("mind-recprompt", {"split": "impressions", "arms": WARM, "reveal": (0, 1, 5, 10)}),
+    "redial-dialogues": (
+        "redial",
+        {"split": "dialogues", "arms": ("random", "popularity", *TEXT[2:5]), "reveal": (1, 2, 3)},
+    ),
+    "ml-100k-conversation": (
+        "ml-100k",
+        {"split": "conversation", "arms": ("random", "popularity"), "reveal": (0, 1, 2, 4, 8)},
+    ),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--only", default="", help="names of runs, by commas")
+    parser.add_argument("--without-ours", action="store_true", help="baselines alone")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--print", action="store_true", help="Markdown of the runs that are there")
+    asked = parser.parse_args()
+    names = [n for n in asked.only.split(",") if n] or list(RUNS)
+    unknown = [n for n in names if n not in RUNS]
+    if unknown:
+        parser.error(f"--only: {unknown[0]!r} is none of {', '.join(RUNS)}")
+    for name in names:
+        if asked.print:
+            path = asked.out / name / "run.json"
+            if path.exists():
+                sys.stdout.write(section(name, path) + "\n\n")
+            continue
+        data, options = RUNS[name]
+        arms = options["arms"] + (() if asked.without_ours else OURS)
+        sys.stderr.write(f"{name} ...\n")
+        try:
+            result = evaluate(asked.data / data, **{**options, "arms": arms}, out=asked.out / name, jobs=asked.jobs)
+        except InputError as error:
+            sys.stderr.write(f"{name}: {error}\n")
+            continue
+        for arm, told in result["settings"].items():
+            if told["error"]:
+                sys.stderr.write(f"{name} {arm}: {told['error']}\n")
+        sys.stderr.write(f"{name} done\n")
+    return 0
+
+
+def section(name: str, path: Path) -> str:
+    """One run as a section of the README."""
+    import json
+
+    result = json.loads(path.read_text(encoding="utf-8"))
+    commit = (result["surroundings"]["commit"] or "?")[:8]
+    note = f" {result['note']}." if result["note"] else ""
+    about = (
+        f"{result['test_people']} test people, {result['warm_people']} warm, {result['items']} items.{note} "
+        f"{MAIN} [95%]; commit {commit}."
+    )
+    best = [row["reveal"] for row in result["arms"]]
+    return f"### {name}\n\n{about}\n\n{levels_table(result)}\n\n{verdict(result, 5 if 5 in best else max(best))}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
