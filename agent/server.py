@@ -37,13 +37,7 @@ LARGEST = 1_000_000  # bytes of a request's body
 HOSTED_SLOTS = 8  # questions to a hosted model at a time
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 SWEEP = 3600.0  # seconds between two looks for people whose retention is over
-_PAGE = {
-    "/": ("index.html", "text/html"),
-    "/app.js": ("app.js", "text/javascript"),
-    "/words.js": ("words.js", "text/javascript"),
-    "/style.css": ("style.css", "text/css"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
-}
+_KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -173,9 +167,10 @@ def create_app(service: Service, *, retention: float = 365.0, any_host: bool = F
     problems.install(app)
     for router in (routes_talk.router, routes_people.router, routes_items.router):
         app.include_router(router)
-    folder = files("snowmelt.agent") / "web"
-    for path, (name, kind) in _PAGE.items():
-        app.add_api_route(path, partial(_file, (folder / name).read_bytes(), kind), include_in_schema=False)
+    for file in (files("snowmelt.agent") / "web").iterdir():
+        path = "/" if file.name == "index.html" else f"/{file.name}"
+        answer = partial(_file, file.read_bytes(), _KINDS[Path(file.name).suffix])
+        app.add_api_route(path, answer, include_in_schema=False)
     app.openapi = partial(_openapi, app)
     return Outermost(app, service.metrics, any_host, tls)
 
