@@ -9,6 +9,7 @@ import fcntl
 import json
 import mmap
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
@@ -107,7 +108,10 @@ def current(out: Path) -> Path | None:
 @contextmanager
 def writing(out: Path, *, wait: bool = False) -> Iterator[None]:
     """The one writer's lock. Raises InputError if another process has it (`wait`: waits for it instead)."""
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: no folder can be made there ({error.strerror}); give another --out") from None
     with (out / "lock").open("w") as lock:
         try:
             # the kernel frees it when a writer is killed
@@ -134,7 +138,7 @@ def new(out: Path) -> Path:
     """An empty generation after all others; what killed writers left is removed."""
     now = current(out)
     for folder in _generations(out):
-        if not (folder / "manifest.json").exists() or (now and _number(folder) > _number(now)):
+        if folder != now and (not (folder / "manifest.json").exists() or (now and _number(folder) > _number(now))):
             shutil.rmtree(folder, ignore_errors=True)
     # The random part keeps the child of a killed writer, should it live a second longer, out of this folder.
     folder = out / f"gen-{(_number(now) if now else 0) + 1}-{secrets.token_hex(3)}"
@@ -154,7 +158,7 @@ def swap(out: Path, folder: Path, manifest: dict[str, Any]) -> None:
     (out / "current.new").replace(out / "current")
     _sync(out)
     for old in _generations(out)[:-2]:
-        with (old / "readers").open("rb") as lock:
+        with (old / "readers").open("ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -168,7 +172,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / "manifest.json").read_text())
         form = manifest["format"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{folder}: its manifest is missing or broken; remove {folder.parent}, index again") from None
+        raise InputError(f"{folder.parent}: its manifest is missing or broken; index it again") from None
     if form != FORMAT:
         raise InputError(f"{folder.parent}: format {form}, this version reads {FORMAT}; index it again")
     return manifest
@@ -195,7 +199,7 @@ def intact(folder: Path, manifest: dict[str, Any], name: str) -> bool:
 
 
 def _generations(out: Path) -> list[Path]:
-    return sorted(out.glob("gen-*"), key=_number)
+    return sorted((p for p in out.iterdir() if re.fullmatch(r"gen-\d+(-[0-9a-f]{6})?", p.name)), key=_number)
 
 
 def _number(folder: Path) -> int:

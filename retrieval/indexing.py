@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from filecmp import cmp
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from snowmelt.retrieval import generation
 from snowmelt.retrieval.columns import ColumnsBuilder
 from snowmelt.retrieval.embedding import Embedder
+from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.generation import Items
 from snowmelt.retrieval.inference import Inference, Raw
 from snowmelt.retrieval.items import Item, Kind, Schema, item_text, to_row
@@ -107,7 +109,8 @@ def write(
         manifest = {"count": report.count, "embedder": embedder.id, "spec": embedder.spec, "dim": embedder.dim}
         generation.swap(out, folder, manifest | {"seal": seal})
     except BaseException:
-        rmtree(folder, ignore_errors=True)
+        if generation.current(out) != folder:  # Ctrl-C may come after the swap
+            rmtree(folder, ignore_errors=True)
         raise
     return report
 
@@ -121,8 +124,12 @@ class _Before:
         self.rows: dict[str, int] = {}
         if folder is None:
             return
-        self.folder, self.manifest = folder, generation.read_manifest(folder)
-        self.healthy = not generation.damage(folder, self.manifest)
+        try:
+            self.manifest = generation.read_manifest(folder)
+        except InputError:  # of another format, or lost: its items are read, all else is made anew
+            self.healthy = False
+        else:
+            self.folder, self.healthy = folder, not generation.damage(folder, self.manifest)
         self.items = Items(folder, scan=not self.healthy)
         ids = generation.load_names(folder)[0] if self.healthy else (item.id for item in self.items)
         self.rows = {id_: row for row, id_ in enumerate(ids)}
@@ -134,7 +141,7 @@ class _Before:
             self.folder is not None
             and self.healthy
             and self.manifest["embedder"] == embedder.id
-            and all((self.folder / n).read_bytes() == (folder / n).read_bytes() for n in names)
+            and all(cmp(self.folder / name, folder / name, shallow=False) for name in names)
         )
 
 

@@ -149,9 +149,18 @@ def test_refusals_are_one_line(tmp_path: Path) -> None:
         Catalogue.open(tmp_path, Hashing("hashing:2"))
     folder = generation.current(tmp_path)
     assert folder
-    (folder / "manifest.json").write_text("{")
-    with pytest.raises(InputError, match="manifest is missing or broken"):
-        Catalogue.open(tmp_path, Hashing())
+    for manifest, words in [
+        ("{", "manifest is missing or broken"),
+        ('{"format": 1}', "format 1, this version reads 2"),
+    ]:
+        (folder / "manifest.json").write_text(manifest)
+        with pytest.raises(InputError, match=f"{words}.*; index it again"):
+            Catalogue.open(tmp_path, Hashing())
+    assert build([Item("new", "New")], tmp_path, Hashing()).kept == 3  # and it can be
+    whole(Catalogue.open(tmp_path, Hashing()), 4)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="no folder can be made"):
+        build(items(3), tmp_path / "file", Hashing())
     wrong = Hashing()
     wrong.dim = 31
     wrong.documents = lambda texts: np.full((len(texts), 31), np.nan, np.float32)  # type: ignore[method-assign]
@@ -190,4 +199,16 @@ def test_ctrl_c_leaves_the_old_catalogue_and_no_process(tmp_path: Path) -> None:
     errors = child.communicate(timeout=20)[1]
     assert errors.strip().endswith("KeyboardInterrupt") and errors.count("Traceback") == 1
     assert [p.name.split("-")[1] for p in tmp_path.glob("gen-*")] == ["1"]
+    whole(Catalogue.open(tmp_path, Hashing()), 3)
+
+
+def test_ctrl_c_after_the_swap_leaves_the_new_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(out: Path) -> list[Path]:
+        if (out / "current").exists():
+            raise KeyboardInterrupt
+        return []
+
+    monkeypatch.setattr(generation, "_generations", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build(items(3), tmp_path, Hashing())
     whole(Catalogue.open(tmp_path, Hashing()), 3)
