@@ -35,6 +35,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--candidates", default="full", help="full, or sampled:N (easier; labelled)")
     parser.add_argument("--order", default="random", choices=("random", "time"), help="user split: who is new and when")
     parser.add_argument("--target", help="domain split: the new domain")
+    parser.add_argument(
+        "--manner", default="0.05,0.05,0.1", help="conversation split: how often the simulated user answers at random, "
+        "refuses, does not know (default %(default)s)"
+    )  # fmt: skip
     return parser
 
 
@@ -64,6 +68,7 @@ def _compare(arguments: list[str]) -> int:
     parser.add_argument("a", type=Path)
     parser.add_argument("b", type=Path)
     parser.add_argument("--arms", help="the arm of A and the arm of B, by a comma; default: the best of each")
+    parser.add_argument("--at", type=int, help="compare with this many revealed (default: the most that both ran)")
     asked = parser.parse_args(arguments)
     names = None
     if asked.arms:
@@ -73,7 +78,7 @@ def _compare(arguments: list[str]) -> int:
         if len(given) not in (1, 2):
             raise InputError("compare --arms: give one arm, or one of each run")
         names = (given[0], given[-1])
-    sys.stdout.write(compare_runs(asked.a, asked.b, names) + "\n")
+    sys.stdout.write(compare_runs(asked.a, asked.b, names, asked.at) + "\n")
     return 0
 
 
@@ -96,6 +101,10 @@ def _evaluate(arguments: list[str]) -> int:
         reveal = tuple(int(part) for part in asked.reveal.split(","))
     except ValueError:
         raise InputError(f"--reveal: {asked.reveal!r} is not a list of whole numbers such as 0,1,5") from None
+    try:
+        noise, refusal, unknown = (float(part) for part in asked.manner.split(","))
+    except ValueError:
+        raise InputError(f"--manner: {asked.manner!r} is not three numbers such as 0.05,0.05,0.1") from None
     sampled = None
     if asked.candidates != "full":
         match = re.fullmatch(r"sampled:(\d+)", asked.candidates)
@@ -110,7 +119,8 @@ def _evaluate(arguments: list[str]) -> int:
     result = evaluate(
         asked.data, split=asked.split, arms=split_arms(asked.arms) if asked.arms else None, reveal=reveal,
         users=asked.users, model=asked.model, seed=asked.seed, out=asked.out, jobs=asked.jobs, sampled=sampled,
-        order=asked.order, target=asked.target, progress=_bar() if sys.stderr.isatty() else None,
+        order=asked.order, target=asked.target, manner=(noise, refusal, unknown),
+        progress=_bar() if sys.stderr.isatty() else None,
     )  # fmt: skip
     for name, told in result["settings"].items():
         if told["error"]:

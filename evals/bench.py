@@ -19,7 +19,7 @@ from snowmelt.evals.arm_process import say_to, score_cases
 from snowmelt.evals.data import Dataset, record_text
 from snowmelt.evals.loading import load
 from snowmelt.evals.scoring import Block, Level, Result, cases_at, judge
-from snowmelt.evals.simulated_user import ALL, converse, replay, visible_half
+from snowmelt.evals.simulated_user import ALL, Manner, converse, replay, visible_half
 from snowmelt.evals.systems import Arm, Case, Train
 
 VALIDATION_PEOPLE = 100  # more would cost time and move hardly any choice
@@ -64,13 +64,13 @@ def train_of(data: Dataset, stage: splits.Stage, seed: int, cache: Path, model: 
 
 def judge_all(
     scoring: Scoring, data: Dataset, kind: splits.Kind, people: Sequence[splits.Person], levels: Mapping[int, Level],
-    seed: int, advance: Callable[[int], None] | None = None,
+    seed: int, manner: Manner, advance: Callable[[int], None] | None = None,
     note: Callable[[int, splits.Person, dict[str, Any]], None] | None = None,
 ) -> dict[int, Result]:  # fmt: skip
     """Ask a fitted arm at every level: by cases, or by talking where the split is spoken."""
     spoken: dict[int, Block] | None = None
     if kind == "conversation":
-        spoken = converse(scoring, data, [p for p in people if len(p.order) > 1], list(levels), seed)
+        spoken = converse(scoring, data, [p for p in people if len(p.order) > 1], list(levels), seed, manner)
     elif kind == "dialogues":
         spoken = replay(scoring, people, list(levels))
     items, results = len(data.ids), {}
@@ -121,7 +121,7 @@ class Bench:
         """A fitted scorer at every level: to try many ways of scoring on one fit. What it raises is a failure of that
         case, as in the harness."""
         here = _Here(self.train, scorer, {})
-        return judge_all(here, self.data, self.split.kind, self.people, self.levels, self.train.seed)
+        return judge_all(here, self.data, self.split.kind, self.people, self.levels, self.train.seed, Manner())
 
 
 def prepare(

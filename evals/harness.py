@@ -14,6 +14,7 @@ from snowmelt.evals.data import Dataset
 from snowmelt.evals.loading import load
 from snowmelt.evals.run_folder import ArmRun, Config
 from snowmelt.evals.scoring import Level
+from snowmelt.evals.simulated_user import Manner
 from snowmelt.evals.systems import Spec, Train, parse
 from snowmelt.evals.worker import ArmError, Worker
 from snowmelt.retrieval.errors import InputError
@@ -32,6 +33,8 @@ def _check(config: Config) -> list[Spec]:
         raise InputError("--reveal: give numbers of revealed likes, 0 or more, each once")
     if config.jobs < 1 or (config.users is not None and config.users < 1) or (config.sampled or 1) < 1:
         raise InputError("--jobs, --users and the number of sampled candidates must be at least 1")
+    if min(config.manner) < 0 or sum(config.manner) > 1:
+        raise InputError("--manner: give three chances (noise, refusal, not knowing) that sum to at most 1")
     return specs
 
 
@@ -115,7 +118,7 @@ def _one(
             worker.train(final)
             result.fit_seconds = worker.fit(result.settings)
             result.results = judge_all(
-                worker, data, config.split, split.final.people, levels, config.seed, hear,
+                worker, data, config.split, split.final.people, levels, config.seed, Manner(*config.manner), hear,
                 lambda reveal, person, meta: calls.add(spec.name, reveal, person.number, meta),
             )  # fmt: skip
             if worker.batched and config.split not in splits.SPOKEN:
@@ -134,12 +137,14 @@ def _tune(
 ) -> None:  # fmt: skip
     """Choose by mean NDCG@10 over the revealed levels above 0 (all, if there is no other); the first of equals."""
     levels = _levels(people, [r for r in sorted(config.reveal) if r > 0] or [0], data, config)
-    best = -np.inf
+    best, manner = -np.inf, Manner(*config.manner)
     for settings in grid:
         worker.fit(settings)
         if len(grid) == 1 and not worker.batched:  # nothing to choose, and one by one it may cost a model call each
             return
-        judged = list(judge_all(worker, data, config.split, people, levels, config.seed).values()) if levels else []
+        judged = (
+            list(judge_all(worker, data, config.split, people, levels, config.seed, manner).values()) if levels else []
+        )
         value = float(np.mean([level.ndcg() for level in judged])) if judged else 0.0
         result.tried.append({"settings": settings, "ndcg@10": value})
         if value > best:

@@ -27,7 +27,8 @@ _LISTS = ("like_share", "dislike_share")  # one array a person, of different len
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides the figures of a run. `arms` as typed; `sampled` None is the full catalogue."""
+    """Everything that decides the figures of a run. `arms` as typed; `sampled` None is the full catalogue; `manner`
+    the simulated user's chances of noise, refusal and not knowing."""
 
     data: str
     split: splits.Kind = "user"
@@ -39,6 +40,7 @@ class Config:
     sampled: int | None = None
     order: str = "random"
     target: str | None = None
+    manner: tuple[float, float, float] = (0.05, 0.05, 0.1)
     jobs: int = field(default=2, compare=False)
 
 
@@ -101,7 +103,7 @@ def arm_path(out: Path, spec: Spec) -> Path:
 def key_of(config: Config, data: Dataset) -> dict[str, Any]:
     """What must agree for results in a folder to be kept. Arms are not part: more can be added to a run."""
     chosen = {k: v for k, v in asdict(config).items() if k not in ("arms", "jobs", "data")}
-    chosen["reveal"] = sorted(config.reveal)
+    chosen |= {"reveal": sorted(config.reveal), "manner": list(config.manner)}
     return {"format": FORMAT, "dataset": data.name, "dataset_sha256": data.digest, **chosen}
 
 

@@ -142,8 +142,7 @@ def held(kind: str, person: Person, reveal: int) -> tuple[Rows, Rows]:
 
 
 def converse(
-    worker: Talking, data: Dataset, people: Sequence[Person], questions: Sequence[int], seed: int,
-    manner: Manner | None = None,
+    worker: Talking, data: Dataset, people: Sequence[Person], questions: Sequence[int], seed: int, manner: Manner,
 ) -> dict[int, Block]:  # fmt: skip
     """Talk to the fitted arm as each of `people`; its scores after 0, 1, ... answered questions, by the counts asked
     for. A system that stops asking keeps its last answer for the larger counts."""
@@ -152,7 +151,7 @@ def converse(
     kept: dict[int, list[tuple[NDArray[np.float32], dict[str, Any]]]] = {count: [] for count in questions}
     for person in people:
         judged, dislikes = visible_half(person)
-        user = SimulatedUser(data, attributes, judged.order, dislikes, person.number, seed, manner or Manner())
+        user = SimulatedUser(data, attributes, judged.order, dislikes, person.number, seed, manner)
         text = OPENING
         for count in range(max(questions) + 1):
             scores, meta = worker.say(person.number, text, fresh=count == 0)

@@ -241,8 +241,14 @@ def test_compare_says_it_in_one_sentence(taste: Path, tmp_path: Path, capsys: py
     evaluate(taste, arms=["random"], reveal=[3], out=tmp_path / "bad")
     said = compare_runs(tmp_path / "bad", tmp_path / "good")
     assert said.startswith("ease (good) beats random (bad) with 3 revealed: ndcg@10 +") and "n = 30" in said
-    assert main(["compare", str(tmp_path / "good"), str(tmp_path / "good")]) == 0
+    assert main(["compare", str(tmp_path / "good"), str(tmp_path / "good"), "--at", "3"]) == 0
     assert "No winner" in capsys.readouterr().out
+    assert main(["compare", str(tmp_path / "good"), str(tmp_path / "bad"), "--at", "4"]) == 2
+    evaluate(taste, arms=["random", "popularity"], reveal=[3], out=tmp_path / "two")
+    assert "the best of 1 and of 2 arms: p is not corrected" in compare_runs(tmp_path / "good", tmp_path / "two")
+    evaluate(taste, arms=["random"], reveal=[3], seed=1, out=tmp_path / "other")
+    with pytest.raises(InputError, match="seed"):
+        compare_runs(tmp_path / "good", tmp_path / "other")
 
 
 @pytest.mark.parametrize(
@@ -260,6 +266,8 @@ def test_compare_says_it_in_one_sentence(taste: Path, tmp_path: Path, capsys: py
         (["{data}", "--split", "domain"], "domain"),
         (["{data}", "--split", "impressions"], "impressions.jsonl"),
         (["{data}", "--candidates", "some"], "sampled:N"),
+        (["{data}", "--manner", "0.5,0.6,0.1"], "at most 1"),
+        (["{data}", "--manner", "often"], "three numbers"),
         (["compare", "{tmp}", "{tmp}"], "no run.json"),
     ],
 )

@@ -165,6 +165,8 @@ def test_a_question_pays_in_a_conversation(films: Path, tmp_path: Path):
     assert means[arm, 1] > 2 * means[arm, 0] and means[arm, 4] >= means[arm, 1]
     assert means["popularity", 0] == means["popularity", 4]
     assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+    mute = evaluate(films, split="conversation", arms=[arm], reveal=[0, 4], manner=(0, 1, 0))
+    assert len({a["metrics"]["ndcg@10"]["mean"] for a in mute["arms"]}) == 1  # who refuses every answer tells nothing
     again = evaluate(films, split="conversation", arms=[arm, "popularity"], reveal=[0, 1, 4])
     assert [a["metrics"] for a in again["arms"]] == [a["metrics"] for a in result["arms"]]
 
