@@ -34,7 +34,13 @@ def nothing_fits(catalogue: Catalogue, profile: Profile, language: str) -> str:
             best = (n, a, b)
     if best is None:
         return say("none", language)
-    return say("none_pair", language, first=limit_words(best[1], language), second=limit_words(best[2], language), count=best[0])
+    return say(
+        "none_pair",
+        language,
+        first=limit_words(best[1], language),
+        second=limit_words(best[2], language),
+        count=best[0],
+    )
 
 
 def _nearest(catalogue: Catalogue, limits: tuple[Constraint, ...], open_: list[Constraint], seen, language: str) -> str:
@@ -48,7 +54,12 @@ def _nearest(catalogue: Catalogue, limits: tuple[Constraint, ...], open_: list[C
             if values:
                 best = min(values) if c.op == "le" else max(values)
                 spread = float(attribute.maximum or 0) - float(attribute.minimum or 0) or 1.0
-                steps.append((abs(best - c.value) / spread, say("relax_range", language, limit=limit_words(c, language), value=f"{best:g}")))
+                steps.append(
+                    (
+                        abs(best - c.value) / spread,
+                        say("relax_range", language, limit=limit_words(c, language), value=f"{best:g}"),
+                    )
+                )
                 continue
         steps.append((1.0 + len(rows) / len(seen), say("relax_drop", language, limit=limit_words(c, language))))
     return min(steps)[1]
@@ -61,9 +72,19 @@ def why(r: "Recommender", now: Conversation, about: tuple[str, ...], language: s
     ids = about or now.shown
     profile = now.in_force
     words = profile_words(profile, r.catalogue, language)
-    lines = [] if about else [say("why_list", language, what=(", " if language == "en" else "、").join(words)) if words else say("why_nothing", language)]
+    lines = (
+        []
+        if about
+        else [
+            say("why_list", language, what=(", " if language == "en" else "、").join(words))
+            if words
+            else say("why_nothing", language)
+        ]
+    )
     # liked and disliked ones of the list were taken out of later lists; here they are asked about all the same
-    open_profile = profile.model_copy(update={"seen": (), "likes": tuple(e for e in profile.likes if e.item_id not in ids), "dislikes": ()})
+    open_profile = profile.model_copy(
+        update={"seen": (), "likes": tuple(e for e in profile.likes if e.item_id not in ids), "dislikes": ()}
+    )
     ranked = {x.item.id: x for x in r.ranked(open_profile, min(len(r.catalogue.ids), 200))[0]}
     for id_ in ids:
         if id_ not in r.catalogue.rows:

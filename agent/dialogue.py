@@ -4,11 +4,11 @@ import re
 from typing import TYPE_CHECKING
 
 from snowmelt.agent.answers import nothing_fits, why
-from snowmelt.agent.feedback import relative
 from snowmelt.agent.onboarding import next_question
-from snowmelt.agent.tokens import is_cjk
 from snowmelt.agent.types import Conversation, Question, Reply, Turn, Update
 from snowmelt.agent.understanding import apply, understand
+from snowmelt.agent.understanding.feedback import relative
+from snowmelt.agent.understanding.text import is_cjk
 from snowmelt.agent.wording import about_me, limit_words, say
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 LONGEST = 2000  # characters of a message that are read
 SHOWN = 5
-_GREETING = re.compile(r"\W*(?:hi|hello|hey|good (?:morning|evening|afternoon|day)|你好|您好|嗨|哈喽|早上好|晚上好)\W*", re.IGNORECASE)
+_GREETING = re.compile(
+    r"\W*(?:hi|hello|hey|good (?:morning|evening|afternoon|day)|你好|您好|嗨|哈喽|早上好|晚上好)\W*", re.IGNORECASE
+)
 _THANKS = re.compile(r"\W*(?:(?:ok|okay|great|perfect|cool)\W*)?(?:thanks?(?: you)?(?: so much| a lot)?|cheers|bye|goodbye|谢谢(?:你|您)?|多谢|再见)\W*", re.IGNORECASE)  # fmt: skip
 
 
@@ -52,7 +54,7 @@ def turn(recommender: "Recommender", conversation: Conversation, text: str) -> t
 
 
 def language_of(text: str, before: str) -> str:
-    """"zh" if Chinese characters are said, "en" if words are and no Chinese; else as before."""
+    """ "zh" if Chinese characters are said, "en" if words are and no Chinese; else as before."""
     if any(is_cjk(c) and c >= "㐀" and not "가" <= c <= "힣" for c in text):
         return "zh"
     return "en" if re.search(r"[a-zA-Z]{3}", text) else before
@@ -74,7 +76,12 @@ def _reply(r: "Recommender", before: Conversation, now: Conversation, update: Up
     notes = _notes(r, before, update, language)
     if update.unclear:
         first = update.unclear[0]
-        question = Question(kind="items", about=f"unclear:{first.text}", text=say("unclear", language, words=first.text), options=first.options)
+        question = Question(
+            kind="items",
+            about=f"unclear:{first.text}",
+            text=say("unclear", language, words=first.text),
+            options=first.options,
+        )
         return Reply(text=_joined(*notes, _with_options(question, language)), question=question)
     if _THANKS.fullmatch(text):
         return Reply(text=say("thanks", language))
@@ -108,13 +115,18 @@ def _notes(r: "Recommender", before: Conversation, update: Update, language: str
         for old in before.in_force.constraints:
             other_bound = {old.op, c.op} == {"le", "ge"} and old.attribute == c.attribute
             crossed = other_bound and not _room(old.value, c.value, old.op)
-            same = (old.attribute, old.op) == (c.attribute, c.op) and old.op in ("le", "ge", "eq") and old.value != c.value
+            same = (
+                (old.attribute, old.op) == (c.attribute, c.op) and old.op in ("le", "ge", "eq") and old.value != c.value
+            )
             if crossed or same:
                 notes.append(say("contradiction", language, old=limit_words(old, language)))
     liked = {e.key for e in before.in_force.likes}
     notes += [say("contradiction", language, old=e.text) for e in update.dislikes if e.key in liked]
     for words in update.incomparable:
-        currency = next((next(iter(a.values), "") for n, a in r.catalogue.schema.attributes.items() if "currency" in n.casefold()), "")
+        currency = next(
+            (next(iter(a.values), "") for n, a in r.catalogue.schema.attributes.items() if "currency" in n.casefold()),
+            "",
+        )
         notes.append(say("currency", language, words=words, currency=currency or "?"))
     return list(dict.fromkeys(notes))
 

@@ -30,7 +30,9 @@ def limit_words(c: Constraint, language: str) -> str:
     """A limit in plain words, "runtime at most 120"."""
     if language == "en":
         return c.words()
-    value = "、".join(c.value) if isinstance(c.value, tuple) else f"{c.value:g}" if isinstance(c.value, float) else c.value
+    value = (
+        "、".join(c.value) if isinstance(c.value, tuple) else f"{c.value:g}" if isinstance(c.value, float) else c.value
+    )
     return f"{c.attribute} {_SIGNS_ZH[c.op]} {value}"
 
 
@@ -48,11 +50,21 @@ def about_me(conversation: Conversation, catalogue: Catalogue, language: str) ->
     lines = []
     for profile, prefix in ((conversation.profile, ""), (conversation.session, "today_")):
         for kind, entries in (("like", profile.likes), ("dislike", profile.dislikes)):
-            lines += [say(prefix + kind, language, what=_what(e, catalogue, language), said=e.evidence or e.text) for e in entries]
-        lines += [say(prefix + "limit", language, what=limit_words(c, language), said=c.evidence or c.words()) for c in profile.constraints]
+            lines += [
+                say(prefix + kind, language, what=_what(e, catalogue, language), said=e.evidence or e.text)
+                for e in entries
+            ]
+        lines += [
+            say(prefix + "limit", language, what=limit_words(c, language), said=c.evidence or c.words())
+            for c in profile.constraints
+        ]
         lines += [say("wish", language, what=limit_words(c, language), said=c.evidence) for c in profile.wishes]
     told = {*conversation.profile.liked_ids, *conversation.profile.disliked_ids}
-    seen = [title_of(catalogue.items[catalogue.rows[i]], language) for i in conversation.profile.seen if i in catalogue.rows and i not in told]
+    seen = [
+        title_of(catalogue.items[catalogue.rows[i]], language)
+        for i in conversation.profile.seen
+        if i in catalogue.rows and i not in told
+    ]
     if seen:
         lines.append(say("seen", language, what=(", " if language == "en" else "、").join(seen)))
     return "\n".join([*lines, say("edit_hint", language)]) if lines else say("nothing_known", language)

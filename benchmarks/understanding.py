@@ -23,14 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from snowmelt.agent.linking import Vocabulary
-from snowmelt.agent.tokens import key_of
 from snowmelt.agent.types import Conversation, Update
-from snowmelt.agent.understanding import understand
+from snowmelt.agent.understanding import Vocabulary, understand
+from snowmelt.agent.understanding.text import key_of
 
 TODAY = date(2026, 11, 24)  # relative dates of the labels count from here
 LISTS = ("likes", "dislikes", "session_likes", "session_dislikes", "seen")
-STRICT = re.compile(r"\b(?:under|below|before|after|over|more than|less than|longer than|shorter than|older than|since)\b|早于|晚于|以前|以后|之前|之后|不到|超过|[<>]")
+STRICT = re.compile(
+    r"\b(?:under|below|before|after|over|more than|less than|longer than|shorter than|older than|since)\b|早于|晚于|以前|以后|之前|之后|不到|超过|[<>]"
+)
 
 
 def before_of(row: dict[str, Any], vocabulary: Vocabulary) -> Conversation:
@@ -67,7 +68,13 @@ def before_of(row: dict[str, Any], vocabulary: Vocabulary) -> Conversation:
 
 
 def _value(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return (
+        tuple(value)
+        if isinstance(value, list)
+        else float(value)
+        if isinstance(value, int) and not isinstance(value, bool)
+        else value
+    )
 
 
 def predicted(update: Update) -> dict[str, Any]:
@@ -99,7 +106,9 @@ def same_entry(label: dict[str, Any], got: dict[str, Any]) -> bool:
             if got.get("item") == want["item"]:
                 return True
         elif "attribute" in want:
-            if got.get("attribute") == want["attribute"] and key_of(str(got.get("value"))) == key_of(str(want["value"])):
+            if got.get("attribute") == want["attribute"] and key_of(str(got.get("value"))) == key_of(
+                str(want["value"])
+            ):
                 return True
         elif "text" in got and key_of(want["text"]) in key_of(got["text"]):
             return True
@@ -128,13 +137,19 @@ def _flat(limits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def same_limit(want: dict[str, Any], got: dict[str, Any], text: str) -> bool:
-    if (want["attribute"], want["op"], bool(want.get("session"))) != (got["attribute"], got["op"], bool(got.get("session"))):
+    if (want["attribute"], want["op"], bool(want.get("session"))) != (
+        got["attribute"],
+        got["op"],
+        bool(got.get("session")),
+    ):
         return False
     a, b = want["value"], got["value"]
     if isinstance(a, list):
         have = {key_of(str(x)) for x in (b if isinstance(b, list) else [b])}
         need = {key_of(str(x)) for x in a}
-        return need == have or (want["op"] == "any" and need <= have and all(any(_inside(h, n) for n in need) for h in have))
+        return need == have or (
+            want["op"] == "any" and need <= have and all(any(_inside(h, n) for n in need) for h in have)
+        )
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, str) or isinstance(b, str):
@@ -173,19 +188,40 @@ def judge(row: dict[str, Any], update: Update, seconds: float = 0.0) -> Outcome:
         ]  # fmt: skip
         problems += [f"{name} missing {label}" for label, h in zip(labels, hit, strict=True) if not h]
         problems += [f"{name} extra {g}" for g, o in zip(guesses, ok, strict=True) if not o]
-        linked = [g for g, o in zip(guesses, ok, strict=True) if "text" not in g and not (o and not any(same_entry(x, g) for x in labels))]
-        matched = [label for label, h in zip(labels, hit, strict=True) if any("text" not in x for x in (label, *label.get("or", ())))]
+        linked = [
+            g
+            for g, o in zip(guesses, ok, strict=True)
+            if "text" not in g and not (o and not any(same_entry(x, g) for x in labels))
+        ]
+        matched = [
+            label
+            for label, h in zip(labels, hit, strict=True)
+            if any("text" not in x for x in (label, *label.get("or", ())))
+        ]
         right += sum(any(same_entry(label, g) for g in guesses if "text" not in g) for label in matched)
         said += sum(not any(same_entry(label, g) for label in labels) for g in linked)
         said += sum(any(same_entry(label, g) for g in linked) for label in labels)
-        labelled += sum(1 for label in matched if not (any("text" in x for x in (label, *label.get("or", ()))) and any(same_entry(label, g) for g in guesses if "text" in g)))
+        labelled += sum(
+            1
+            for label in matched
+            if not (
+                any("text" in x for x in (label, *label.get("or", ())))
+                and any(same_entry(label, g) for g in guesses if "text" in g)
+            )
+        )
     labels, guesses = _flat(want.get("constraints", [])), _flat(got["constraints"])
     problems += [f"constraint missing {c}" for c in labels if not any(same_limit(c, g, text) for g in guesses)]
     false = 0
     for g in guesses:
         ok = any(same_limit(c, g, text) for c in labels)
         ok = ok or any(same_limit(c, g, text) for c in _flat(before.get("constraints", [])))
-        ok = ok or (g["op"] == "none" and any(c["op"] == "none" and c["attribute"] == g["attribute"] and _inside(g["value"][0], c["value"][0]) for c in labels))
+        ok = ok or (
+            g["op"] == "none"
+            and any(
+                c["op"] == "none" and c["attribute"] == g["attribute"] and _inside(g["value"][0], c["value"][0])
+                for c in labels
+            )
+        )
         if not ok:
             false += 1
             problems.append(f"constraint extra {g}")

@@ -4,19 +4,24 @@ A cue governs what follows it up to the next cue, the next sentence or a contras
 governs what stands before it ("horror I hate", "恐怖片就算了"). Negations turn the cue that follows them.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from snowmelt.agent.cues import Cue, asks_mood
-from snowmelt.agent.linking import Match
+from snowmelt.agent.understanding.cues import Cue, asks_mood
+from snowmelt.agent.understanding.text import words_named
+from snowmelt.agent.understanding.vocabulary import Match
 
 State = Literal["like", "dislike", "exclude", "must", "seen", "neutral", "want", "bare"]
 
+_ASKS = re.compile(
+    r"(?:whats|what is|what was|who|whose|when (?:is|was|did)|where (?:is|was|did)|how (?:long|many|old)|is|are|was|were|does|did|which) ?"
+)
 _HARD = frozenset(".!?;\n。！？；…")
 _NEAR = 4  # words between a negation and what it turns
 _TURNED = {"like": "dislike", "dislike": "neutral", "want": "exclude", "exclude": "neutral", "must": "neutral", "seen": "neutral", "neutral": "neutral"}  # fmt: skip
-_PRONOUNS = frozenset("it them him her that they those these 它 他 她".split())
+_PRONOUNS = words_named("pronouns")
 
 
 @dataclass
@@ -54,8 +59,9 @@ class Clause:
     elements: list[Cue | Mention] = field(default_factory=list)
 
 
-def clauses(count: int, punctuation: Sequence[str], elements: Sequence[Cue | Mention]) -> list[Clause]:
-    """Cut `count` words at punctuation (`punctuation[i]` stands before word i) and at contrast cues."""
+def clauses(words: Sequence[str], punctuation: Sequence[str], elements: Sequence[Cue | Mention]) -> list[Clause]:
+    """Cut `words` at punctuation (`punctuation[i]` stands before word i) and at contrast cues."""
+    count = len(words)
     inside = {i for e in elements for i in range(e.start + 1, e.end)}
     starts = {e.start for e in elements if isinstance(e, Cue) and e.kind == "contrast"}
     found: list[Clause] = []
@@ -74,6 +80,10 @@ def clauses(count: int, punctuation: Sequence[str], elements: Sequence[Cue | Men
                 segment += 1
     for clause in found:
         clause.elements = [e for e in elements if clause.start <= e.start < clause.end]
+    for clause in found:
+        head = " ".join(words[clause.start : clause.start + 2])
+        if _ASKS.match(head) and not any(isinstance(e, Cue) and e.kind == "want" for e in clause.elements):
+            clause.question = True
     for clause in found:  # a question mark closes its whole sentence
         if clause.question:
             for other in found:
@@ -98,12 +108,11 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
         elif clause.segment != parts[number - 1].segment:
             general, state, last_cue = False, "bare", None
         nots: list[Cue] = []
-        hedged = contrast = False
+        hedged = False
         pending: list[Cue] = []  # modifiers with nothing to turn yet
         here: list[Mention] = []
         if state == "neutral":
             state, last_cue = "bare", None
-        contrast = bool(clause.elements) and isinstance(clause.elements[0], Cue) and clause.elements[0].kind == "contrast"
         for at, element in enumerate(clause.elements):
             if isinstance(element, Mention):
                 element.clause, element.sentence = number, clause.sentence
@@ -113,8 +122,14 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 if turned and len(nots) % 2:
                     element.state, element.cued = "exclude", True
                     # "A but not B", "A, not B", "neither ... is for me" tell a taste; "not B" alone is a request
-                    taste = turned[-1].text in ("neither", "nor", "isnt", "arent") or "for me" in " ".join(words[element.end : clause.end])
-                    element.contrast = taste or (turned[-1].text == "not" and any(m.state in ("bare", "like", "want") for m in before))
+                    rest = " ".join(words[element.end : clause.end])
+                    taste = any(
+                        t in rest
+                        for t in ("for me", "my thing", "my cup", "my style", "person", "guy", "lover", "type of")
+                    )
+                    element.contrast = taste or (
+                        turned[-1].text == "not" and any(m.state in ("bare", "like", "want") for m in before)
+                    )
                     state, last_cue = "exclude", turned[-1]
                 elif general and state != "neutral":
                     element.state, element.cued = "neutral", True
@@ -139,7 +154,11 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 general = True
             elif kind == "hedge":
                 hedged = True
-                if element.text in ("not too", "not so", "not very", "rather not", "would rather not", "id rather not") or "不" in element.text or "别" in element.text:
+                if (
+                    element.text in ("not too", "not so", "not very", "rather not", "would rather not", "id rather not")
+                    or "不" in element.text
+                    or "别" in element.text
+                ):
                     state, last_cue, nots = "exclude", element, []
             elif kind == "over":
                 if last_cue is not None and here and last_cue.text.startswith(("prefer", "rather", "like", "love")):
@@ -160,9 +179,20 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                     new = "neutral"
                 nots = []
                 inherited = None
-                if new == "want" and state in ("exclude", "dislike", "must") and last_cue is not None and not any(last_cue.end <= m.start for m in here) and last_cue.start >= clause.start:
+                if (
+                    new == "want"
+                    and state in ("exclude", "dislike", "must")
+                    and last_cue is not None
+                    and not any(last_cue.end <= m.start for m in here)
+                    and last_cue.start >= clause.start
+                ):
                     continue  # "never show me anything by", "only something funny": the first word stands
-                if past and new in ("like", "dislike") and kind != "back_dislike" and not _after_now(words, element, clause):
+                if (
+                    past
+                    and new in ("like", "dislike")
+                    and kind != "back_dislike"
+                    and not _after_now(words, element, clause)
+                ):
                     new = "neutral"
                 if general and new in ("like", "dislike", "want"):
                     new = "neutral" if not _mine(words, clause, element) else new
@@ -173,23 +203,47 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                     if new == "exclude" and hedged:
                         pass
                     state, last_cue = new, element
-                elif not back and kind in ("want", "seen", "must") and not _pronoun(words, clause) and not (kind == "want" and any(m.state == "neutral" for m in before)) and not (kind in ("must", "seen") and here):
+                elif (
+                    not back
+                    and kind in ("want", "seen", "must")
+                    and not _pronoun(words, clause)
+                    and not (kind == "want" and any(m.state == "neutral" for m in before))
+                    and not (kind in ("must", "seen") and here)
+                ):
                     state, last_cue = new, element
                 else:
                     _backwards(new, element, clause, here, before, older, words, parts, number, state)
                     if not here:
                         state = "bare" if new in ("neutral", "seen") else state
                 pending = []
-        if not here and nots and nots[-1].end >= clause.end - 2 and before and len(nots) % 2:
+        if here and nots and nots[-1].text == "no" and nots[-1].end == clause.end and here[-1].end <= nots[-1].start:
+            here[-1].state, here[-1].cued, here[-1].cue = "exclude", True, nots[-1]  # "thrillers yes, horror no"
+        trailing = not here and bool(nots) and nots[-1].end >= clause.end - 2 and bool(before) and len(nots) % 2 == 1
+        if trailing and (clause.session or nots[-1].text in ("no", "不")):
             # "I usually love thrillers, just not tonight": a negation with nothing of its own, at the end of its clause
-            if clause.session or words[nots[-1].start : clause.end] == ["no"] or nots[-1].text in ("no", "不"):
-                _backwards("exclude" if clause.session else "dislike", nots[-1], clause, here, before, older, words, parts, number, state)
-
+            _backwards(
+                "exclude" if clause.session else "dislike",
+                nots[-1],
+                clause,
+                here,
+                before,
+                older,
+                words,
+                parts,
+                number,
+                state,
+            )
 
     for clause in parts:
         if clause.question:  # "is Alien scary?" tells nothing; "can you find me a comedy?" does
             for m in clause.elements:
-                if isinstance(m, Mention) and not (m.cue is not None and m.cue.kind in ("want", "must", "exclude", "not", "session") and m.state != "neutral"):
+                if isinstance(m, Mention) and m.cue is not None and m.cue.start >= clause.end:
+                    continue  # "horror? no thanks"
+                if isinstance(m, Mention) and not (
+                    m.cue is not None
+                    and m.cue.kind in ("want", "must", "exclude", "not", "session")
+                    and m.state != "neutral"
+                ):
                     m.state = "neutral"
 
 
@@ -234,7 +288,11 @@ def _backwards(
     words: Sequence[str], parts: Sequence[Clause], number: int, state: State,
 ) -> None:  # fmt: skip
     """A cue with nothing after it, said of what stands before: in its clause, else of the sentence or the one before."""
-    target = [m for m in here if not m.cued or m.state == "bare" or m.cue is None or m.cue.start < clause.start or m.cue.kind == "want"]
+    target = [
+        m
+        for m in here
+        if not m.cued or m.state == "bare" or m.cue is None or m.cue.start < clause.start or m.cue.kind == "want"
+    ]
     if not target and here and _pronoun(words, clause):
         target = here[-1:]
     if not here:
@@ -248,13 +306,24 @@ def _backwards(
                 return
             # what was said outright stays, unless a pronoun takes it up again
             if not _pronoun(words, clause):
-                target = [m for m in target if not m.cued or m.state == "neutral" or new == "must" or (m.cue is not None and m.cue.kind == "want") and new != "like"]
+                target = [
+                    m
+                    for m in target
+                    if not m.cued
+                    or m.state == "neutral"
+                    or new == "must"
+                    or ((m.cue is not None and m.cue.kind == "want") and new != "like")
+                ]
     for mention in target:
         if new == "must" and mention.state in ("dislike", "exclude", "neutral", "seen"):
             continue
         if new == "like" and mention.cued and mention.state in ("must", "like", "want"):
             continue
-        if new == "dislike" and mention.state == "exclude":
+        if (
+            mention.state == "exclude"
+            and new in ("dislike", "neutral", "like")
+            and not (new == "like" and _pronoun(words, clause))
+        ):
             continue
         mention.known = mention.known or mention.state == "seen"
         mention.state, mention.cued, mention.cue = new, True, cue
@@ -268,8 +337,12 @@ def _sessions(parts: Sequence[Clause]) -> None:
         for element in clause.elements:
             if isinstance(element, Cue) and element.kind in ("session", "lasting"):
                 weak = element.text in ("now", "现 在")
-                if weak and any(isinstance(e, Cue) and (e.kind in ("dislike", "back_dislike", "past", "word")) for e in clause.elements):
-                    continue
+                others = [e for c in parts if c.sentence == clause.sentence for e in c.elements if isinstance(e, Cue)]
+                if weak and (
+                    any(e.kind in ("like", "dislike", "back_dislike") for e in clause.elements if isinstance(e, Cue))
+                    or any(e.kind == "past" for e in others)
+                ):
+                    continue  # "now" that means nowadays
                 own[number] = element.kind == "session"
                 clause.session = own[number]
                 if weak:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from snowmelt.agent.numerals import Line
 from snowmelt.agent.types import Constraint
+from snowmelt.agent.understanding.numerals import Line
 from snowmelt.retrieval.items import Schema
 
 # dimension -> words in a column's name that say the column is of it
@@ -69,14 +69,44 @@ _GE = (
     r"不低于|不少于|不小于|超过|高于|大于|多于|长于|至少|最少|起码"
 )
 _LE_AFTER = r"or less|or under|or fewer|or below|or shorter|or cheaper|max(?:imum)?|at (?:the )?most|tops|and under|以内|之内|以下|及以下|内|封顶|或更短|或以下"
-_GE_AFTER = r"or more|or over|or longer|or above|and up|and above|plus|at least|minimum|min|\+|以上|及以上|起|或更长|或以上"
+_GE_AFTER = (
+    r"or more|or over|or longer|or above|and up|and above|plus|at least|minimum|min|\+|以上|及以上|起|或更长|或以上"
+)
 _HEDGE = re.compile(r"(?:preferably|ideally|if possible|would be nice|hopefully|around|about|roughly|approximately|最好|尽量|大概|大约|差不多|左右)")  # fmt: skip
-_NEGATED = re.compile(r"(?:\bno\b|\bnot\b|\bnothing\b|dont|\bnever\b|without|cant|wont|别|不要|不想)[^,.;，。；]{0,30}$")
+_NEGATED = re.compile(
+    r"(?:\bno\b|\bnot\b|\bnothing\b|\b(?:do|does|did|is|are|was|ca|wo|should|must|would|need)nt\b|\bnever\b|without|别|不要|不想)[^,.;，。；]{0,30}$"
+)
 _ATTITUDE = re.compile(r"(?:hate|dislike|cant stand|sick of)[^,.;，。；]{0,25}$")
 _DECADES = {"twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60, "seventies": 70, "eighties": 80, "nineties": 90, "noughties": 0, "aughts": 0}  # fmt: skip
-_NAMES_ZH = {"colours": "颜色", "colour": "颜色", "materials": "材质|材料", "brand": "品牌|牌子", "category": "类别|品类|种类", "languages": "语言", "countries": "国家|地区", "genres": "类型", "directors": "导演", "cast": "演员"}
-_CHANGE = re.compile(r"\b(?:make (?:it|that)|change|actually|instead|should (?:be|say|read)|typo|rather|meant|let ?s (?:say|go)|lets|raise|lower|increase|reduce|up it|bump|extend|mejor|lieber|plutot|meglio)\b|改|换|加到|提高|提到|降到|降低|放宽|还是|应该是|涨到|减到")
-_MONTHS = "january february march april may june july august september october november december".split()
+_NAMES_ZH = {
+    "colours": "颜色",
+    "colour": "颜色",
+    "materials": "材质|材料",
+    "brand": "品牌|牌子",
+    "category": "类别|品类|种类",
+    "languages": "语言",
+    "countries": "国家|地区",
+    "genres": "类型",
+    "directors": "导演",
+    "cast": "演员",
+}
+_CHANGE = re.compile(
+    r"\b(?:make (?:it|that)|change|actually|instead|should (?:be|say|read)|typo|rather|meant|let ?s (?:say|go)|lets|raise|lower|increase|reduce|up it|bump|extend|mejor|lieber|plutot|meglio)\b|改|换|加到|提高|提到|降到|降低|放宽|还是|应该是|涨到|减到"
+)
+_MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 
 
 @dataclass(frozen=True)
@@ -132,7 +162,9 @@ def limits(
             return
         before = re.split(r"[,.;，。；]", line.text[: match.start()])[-1]
         after = re.split(r"[,.;，。；]", line.text[match.end() :])[0]
-        soft = bool(re.search(r"preferabl|ideally|if possible|would be nice|hopefully|rather|最好|尽量", before + after[:24]))
+        soft = bool(
+            re.search(r"preferabl|ideally|if possible|would be nice|hopefully|rather|最好|尽量", before + after[:24])
+        )
         start, end = line.tokens(match.start(), match.end())
         found.extend(Limit(start, end, attribute, op, value, soft) for op, value in bounds)
 
@@ -142,7 +174,10 @@ def limits(
     if "stock" in cols:
         pattern = r"(?<!out of )\b(?:in stock|available|availability)\b|(?:现在)?有(?:现)?货|现货|有库存|能买到的?"
         for match in re.finditer(pattern, line.text):
-            if not re.search(r"(?:dont|doesnt|neednt|not|no matter|不管|不一定|不必|forget|ignore)[^,.;，。；]{0,25}$", line.text[: match.start()]):
+            if not re.search(
+                r"(?:dont|doesnt|neednt|not|no matter|不管|不一定|不必|forget|ignore)[^,.;，。；]{0,25}$",
+                line.text[: match.start()],
+            ):
                 add(match, cols["stock"], [("eq", True)])
     for name, attribute in schema.attributes.items():
         if attribute.kind == "boolean" and name != cols.get("stock"):
@@ -170,14 +205,34 @@ def _ages(text: str, cols: dict[str, str], add) -> None:
         rf"(?:for|with) (?:my|our|a|the|his|her)(?: \w+){{0,2}} {n} ?yo\b()",
         rf"^(?:.*\W)?{n} and (?:under|below|younger)()",
     )
-    if re.search(r"\b(?:kids?|children|child|niece|nephew|son|daughter|grand\w+)\b|孩子|小孩|小朋友|儿子|女儿|外甥|侄|孙|娃|宝宝", text):
+    if re.search(
+        r"\b(?:kids?|children|child|niece|nephew|son|daughter|grand\w+)\b|孩子|小孩|小朋友|儿子|女儿|外甥|侄|孙|娃|宝宝",
+        text,
+    ):
         ages = [float(m) for m in re.findall(r"(\d{1,2})岁", text)]
-        ages += [float(m) for g in re.findall(r"they(?: a|')?re (\d{1,2})(?:,? (?:and )?(\d{1,2}))?(?:,? and (\d{1,2}))?", text) for m in g if m]
+        ages += [
+            float(m)
+            for g in re.findall(
+                r"(?:kids|children|ones|boys|girls)\W{0,3}(?:aged |are )?(\d{1,2})(?:,? ?(?:and|&) ?(\d{1,2}))?(?! ?(?:film|movie|min))",
+                text,
+            )
+            for m in g
+            if m
+        ]
+        ages += [
+            float(m)
+            for g in re.findall(r"they(?: a|')?re (\d{1,2})(?:,? (?:and )?(\d{1,2}))?(?:,? and (\d{1,2}))?", text)
+            for m in g
+            if m
+        ]
         watching = re.search(r"\bwatch|\bfilm|\bmovie|\bsee\b|看|适合|一起|片|动画", text)
         told = re.search(r"(?:我|爸|妈|boss|老板)[^,，。]{0,4}\d+岁", text)
         liked = re.search(r"\b(?:loved|liked|loves|likes|hated)\b|喜欢了|迷上", text)
         if ages and watching and not told and not liked:
-            match = re.search(r"\d{1,2}岁|they(?: a|')?re \d{1,2}(?:,? (?:and )?\d{1,2})*", text)
+            match = re.search(
+                r"\d{1,2}岁|(?:they(?: a|')?re|(?:kids|children|ones|boys|girls)\W{0,3}(?:aged |are )?) ?\d{1,2}(?:,? (?:and )?\d{1,2})*",
+                text,
+            )
             if match:
                 add(match, column, [("le", min(ages))])
     for pattern in patterns:
@@ -216,7 +271,7 @@ def _years(text: str, cols: dict[str, str], schema: Schema, today: date, add) ->
         return value if value >= 1000 else (2000 if value < 20 else 1900) + value
 
     words = {**_DECADES}
-    text_decades = rf"(?:{decade}|(?:(nineteen|twenty|19|20)[ -])?({'|'.join(words)}))"
+    text_decades = rf"(?:{decade}|(?:(nineteen|twenty|19|20)(?: |- ?))?({'|'.join(words)}))"
     for match in re.finditer(r"(\d0)(\d0)年代", text):
         add(match, column, bounds(1900 + int(match[1]), 1909 + int(match[2])))
 
@@ -236,37 +291,67 @@ def _years(text: str, cols: dict[str, str], schema: Schema, today: date, add) ->
             add(match, column, [("ge", low(int(match[1]), int(match[2])))])
         for match in re.finditer(rf"before ({months}),? {year}", text):
             add(match, column, [("le", low(int(match[2]), _MONTHS.index(match[1]) + 1))])
-    for match in re.finditer(rf"(?:between|from|介于)? ?{year}年? ?(?:and|to|-|–|—|~|～|until|till|到|至|和) ?{year}(?:年(?:之间|间)?)?", text):
+    for match in re.finditer(
+        rf"(?:between|from|介于)? ?{year}年? ?(?:and|to|-|–|—|~|～|until|till|到|至|和) ?{year}(?:年(?:之间|间)?)?",
+        text,
+    ):
         add(match, column, bounds(int(match[1]), int(match[2])))
-    for match in re.finditer(rf"(?:before|pre|prior to|until|up to|older than|no later than|earlier than|not (?:newer|later) than|nothing (?:after|newer than|later than)) (?:the )?{text_decades}(?! ?(?:min|hour|euro))", text):
+    for match in re.finditer(
+        rf"(?:before|pre|prior to|until|up to|older than|no later than|earlier than|not (?:newer|later) than|nothing (?:after|newer than|later than)) (?:the )?{text_decades}(?! ?(?:min|hour|euro))",
+        text,
+    ):
         d = decade_of(match)
         add(match, column, [("le", high(d - 1))])
-    for match in re.finditer(rf"(?:after|since|from|newer than|later than) (?:the )?{text_decades} (?:on|onwards?|onward|and later|or later|to (?:now|today))", text):
+    for match in re.finditer(
+        rf"(?:after|since|from|newer than|later than) (?:the )?{text_decades} (?:on|onwards?|onward|and later|or later|to (?:now|today))",
+        text,
+    ):
         add(match, column, bounds(decade_of(match), None))
-    for match in re.finditer(rf"(?:since|newer than|nothing (?:before|older than)|not before) (?:the )?{text_decades}", text):
+    for match in re.finditer(
+        rf"(?:since|newer than|nothing (?:before|older than)|not before) (?:the )?{text_decades}", text
+    ):
         add(match, column, bounds(decade_of(match), None))
     for match in re.finditer(rf"after (?:the )?{text_decades}", text):
         add(match, column, bounds(decade_of(match) + 10, None))
     for match in re.finditer(rf"{text_decades}(?: ?(?:and|or|to|到|至|和|-|、) ?(?:the )?{text_decades})", text):
-        numbers = [of_decade(g) if g[0].isdigit() else (2000 if words[g] < 20 else 1900) + words[g] for g in match.groups() if g and g not in ("nineteen", "twenty", "19", "20")]
+        numbers = [
+            of_decade(g) if g[0].isdigit() else (2000 if words[g] < 20 else 1900) + words[g]
+            for g in match.groups()
+            if g and g not in ("nineteen", "twenty", "19", "20")
+        ]
         add(match, column, bounds(min(numbers), max(numbers) + 9))
     for match in re.finditer(rf"{text_decades}(?:以后|之后|以来)", text):
         add(match, column, bounds(decade_of(match), None))
     for match in re.finditer(rf"{text_decades}(?:以前|之前)", text):
         add(match, column, bounds(None, decade_of(match) - 1))
     for match in re.finditer(rf"(?:(?:from|in|of) )?(?:the )?(?:(early|late) )?{text_decades}(?:的|\b)?", text):
-        if match[0].strip() in ("twenties", "thirties", "forties", "fifties", "in my twenties") or re.search(rf"(?:my|his|her|their|{neg})\s?$", text[: match.start()]):
+        if match[0].strip() in ("twenties", "thirties", "forties", "fifties", "in my twenties") or re.search(
+            rf"(?:my|his|her|their|{neg})\s?$", text[: match.start()]
+        ):
             continue
         groups = [g for g in match.groups() if g and g not in ("early", "late", "nineteen", "twenty", "19", "20")]
-        d = of_decade(groups[-1]) if groups[-1][0].isdigit() else (2000 if words[groups[-1]] < 20 else 1900) + words[groups[-1]]
+        d = (
+            of_decade(groups[-1])
+            if groups[-1][0].isdigit()
+            else (2000 if words[groups[-1]] < 20 else 1900) + words[groups[-1]]
+        )
         add(match, column, bounds(d, d + 9))
-    for match in re.finditer(rf"(?:no older than|not older than|nothing older than|nothing before|not before|no earlier than|nothing earlier than|since|starting (?:in|from)|newer than|later than|after) (?:the year )?{year}(?: on(?:wards?)?| or later)?", text):
+    for match in re.finditer(
+        rf"(?:no older than|not older than|nothing older than|nothing before|not before|no earlier than|nothing earlier than|since|starting (?:in|from)|newer than|later than|after|post-?) ?(?:the year )?{year}(?: on(?:wards?)?| or later)?",
+        text,
+    ):
         add(match, column, bounds(int(match[1]), None))
-    for match in re.finditer(rf"(?:from )?{year} (?:onwards?|on|or later|or newer|and later|and newer|till now)\b|{year}年?(?:以后|之后|以来|起|后)", text):
+    for match in re.finditer(
+        rf"(?:from )?{year} (?:onwards?|on|or later|or newer|and later|and newer|till now)\b|{year}年?(?:以后|之后|以来|起|后)",
+        text,
+    ):
         add(match, column, bounds(int(match[1] or match[2]), None))
-    for match in re.finditer(rf"(?:before|pre|prior to|older than|earlier than|until|up to|no later than|nothing (?:after|newer than|later than)|not (?:newer|later) than|no newer than|早于) ?{year}年?|{year} or (?:earlier|before|older)|{year}年?(?:以前|之前|前)", text):
+    for match in re.finditer(
+        rf"(?:before|pre-?|prior to|older than|earlier than|until|up to|no later than|nothing (?:after|newer than|later than)|not (?:newer|later) than|no newer than|早于) ?{year}年?|{year} or (?:earlier|before|older)|{year}年?(?:以前|之前|前)",
+        text,
+    ):
         number = int(next(g for g in match.groups() if g))
-        turned = re.search(r"(?:nothing|not|no|dont|never)[^,.;，。；]{0,25}$", text[: match.start()]) and match[0].startswith("before")
+        turned = _NEGATED.search(text[: match.start()]) and match[0].startswith(("before", "older", "earlier"))
         add(match, column, bounds(number, None) if turned else bounds(None, number))
     for match in re.finditer(rf"晚于{year}年?", text):
         add(match, column, bounds(int(match[1]), None))
@@ -281,7 +366,10 @@ def _years(text: str, cols: dict[str, str], schema: Schema, today: date, add) ->
     for match in re.finditer(r"(?:from|released|added|made) last year\b|去年(?:的|上映|出的)", text):
         add(match, column, bounds(today.year - 1, today.year - 1))
     if not is_date:
-        for match in re.finditer(rf"(?:from|(?:films?|movies?|something|anything|ones?|made|released|shot|out|came out|comedy|drama|thriller|horror|animation) in|of|year) {year}(?! ?(?:minutes|euros))|{year}年(?:的|上映|出品|拍)|\b(?:a|an|any|some) {year} (?=film|movie|book|album|one)", text):
+        for match in re.finditer(
+            rf"(?:from|(?:films?|movies?|something|anything|ones?|made|released|shot|out|came out|comedy|drama|thriller|horror|animation) in|of|year) {year}(?! ?(?:minutes|euros))|{year}年(?:的|上映|出品|拍)|\b(?:a|an|any|some) {year} (?=film|movie|book|album|one)",
+            text,
+        ):
             number = int(next(g for g in match.groups() if g))
             add(match, column, bounds(number, number))
 
@@ -290,7 +378,10 @@ def _amounts(text: str, cols: dict[str, str], schema: Schema, about: str | None,
     first, second = _AMOUNT.replace("{0}", "a"), _AMOUNT.replace("{0}", "b")
     budget = rf"(?:budget|price limit|limit|spend(?:ing)?|预算|价格|价钱)(?: (?:is|of|to|at|about|max|up to|than|the))*(?:是|在|为|只有|大概|大约|有|就)?[:： ]*{first}(?:以内|以下|左右|之内)?"
     patterns: tuple[tuple[str, str], ...] = (
-        (rf"(?:between|from|entre|zwischen|tra|介于|在)? ?{first} ?(?:and|to|y|et|e|und|a|bis|-|–|—|~|～|到|至|和) ?{second}(?:之间|间)?", "range"),
+        (
+            rf"(?:between|from|entre|zwischen|tra|介于|在)? ?{first} ?(?:and|to|y|et|e|und|a|bis|-|–|—|~|～|到|至|和) ?{second}(?:之间|间)?",
+            "range",
+        ),
         (rf"(?P<op>{_LE}) ?(?:the |a |an |(?:about|around|roughly) )?{first}", "le"),
         (rf"(?P<op>{_GE}) ?(?:the |a |an )?{first}", "ge"),
         (rf"{first} ?(?:{_LE_AFTER})(?![a-z])", "le"),
@@ -299,9 +390,9 @@ def _amounts(text: str, cols: dict[str, str], schema: Schema, about: str | None,
         (rf"{first} ?(?:的)?(?:budget|预算)", "budget"),
     )
     text = re.sub(r"\b(an?|one) hour and a half|1 and a half hours?", lambda m: _pad("90 min", m[0]), text)
-    text = re.sub(r"\bhalf an hour|half hour", lambda m: _pad("30 min", m[0]), text)
+    text = re.sub(r"(?<!and a )\bhalf an? hour|(?<!and a )\bhalf hour", lambda m: _pad("30 min", m[0]), text)
     text = re.sub(r"\ban hour\b", lambda m: _pad("1 hour", m[0]), text)
-    text = re.sub(r"\ba kilo\b", lambda m: _pad("1 kg", m[0]), text)
+    text = re.sub(r"\b(?:a|dun|un|ein) kilo\b", lambda m: _pad("1 kg", m[0]), text)
     text = re.sub(r"\b3 quarters of an hour\b", lambda m: _pad("45 min", m[0]), text)
     text = re.sub(r"(?<![个\d])半(个)?(小时|钟头)", lambda m: _pad("30分", m[0]), text)
     for pattern, kind in patterns:
@@ -310,7 +401,16 @@ def _amounts(text: str, cols: dict[str, str], schema: Schema, about: str | None,
             if kind == "range":
                 b = _amount(match, "b", schema, cols, about)
                 explicit = re.search(r"between|from|entre|zwischen|tra|介于|之间|到|至|-|–|~|to |bis", match[0])
-                if b is None or not explicit or (match["unitb"] is None and match["preb"] is None and match["prea"] is None and not re.search("between|entre|zwischen|介于|之间", match[0])):
+                if (
+                    b is None
+                    or not explicit
+                    or (
+                        match["unitb"] is None
+                        and match["preb"] is None
+                        and match["prea"] is None
+                        and not re.search("between|entre|zwischen|介于|之间", match[0])
+                    )
+                ):
                     continue
                 a = _amount(match, "a", schema, cols, b[0], match["unita"] or match["unitb"])
                 if a is not None and a[0] is not None and a[1] < b[1]:
@@ -391,7 +491,13 @@ def _bare(value: float, schema: Schema, cols: dict[str, str], about: str | None)
     fits = []
     for name, attribute in schema.attributes.items():
         low, high = attribute.minimum, attribute.maximum
-        if name != cols.get("age") and attribute.kind == "number" and isinstance(low, float) and isinstance(high, float) and low <= value <= high:
+        if (
+            name != cols.get("age")
+            and attribute.kind == "number"
+            and isinstance(low, float)
+            and isinstance(high, float)
+            and low <= value <= high
+        ):
             fits.append(name)
     return (fits[0], value) if len(fits) == 1 else None
 
@@ -438,9 +544,16 @@ def lifted(text: str, constraints: Sequence[Constraint], schema: Schema) -> list
         pattern = (
             rf"\b{single}s?(?: thing| limit)? (?:doesnt|dont|does not|do not|isnt|is not|no longer) (?:really )?(?:matter|important|count)|"
             rf"(?:any|forget(?: about)?|ignore|drop|no matter|dont (?:care|mind) about|whatever)(?: the| my| what| which)* {single}s?(?: thing| limit)?(?: is| are)?(?: fine| ok| okay| will do| works| it is)?"
-        ) + (rf"|{w}(?:都|也|就)?(?:不限|无所谓|没关系|不重要|随意|随便|不用管|不管|都行|都可以|不要求)|(?:不限|不管|什么|任何){w}(?:都行|都可以|都好|不重要)?" if w else "")
+        ) + (
+            rf"|{w}(?:都|也|就)?(?:不限|无所谓|没关系|不重要|随意|随便|不用管|不管|都行|都可以|不要求)|(?:不限|不管|什么|任何){w}(?:都行|都可以|都好|不重要)?"
+            if w
+            else ""
+        )
         if re.search(pattern, text):
             gone += [c for c in constraints if c.attribute == name and c not in gone]
-    if re.search(r"(?:forget|drop|remove|lift|ignore|clear|cancel) (?:all )?(?:the |my |of my |those )*(?:limits|constraints|restrictions|filters)|(?:取消|去掉|忘掉|清除)(?:所有|全部)?(?:的)?(?:限制|条件)", text):
+    if re.search(
+        r"(?:forget|drop|remove|lift|ignore|clear|cancel) (?:all )?(?:the |my |of my |those )*(?:limits|constraints|restrictions|filters)|(?:取消|去掉|忘掉|清除)(?:所有|全部)?(?:的)?(?:限制|条件)",
+        text,
+    ):
         gone = list(constraints)
     return gone

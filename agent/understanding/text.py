@@ -11,7 +11,7 @@ from importlib.resources import files
 
 _HARD = ".!?;\n。！？；…"
 _SOFT = ",、，:：()（）/|-—–~～+&"
-_QUOTES = "\"“”„«»《》「」『』〈〉‘’*_`"
+_QUOTES = '"“”„«»《》「」『』〈〉‘’*_`'
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,9 @@ def tokenise(text: str) -> list[Token]:
             flush(at)
             tokens.append(Token(folded, at, at + 1, "c"))
         elif folded and (folded.isalnum() or char in "€$£¥"):
-            if word and ((word[-1].isdigit() or word[-1] == ".") != folded[0].isdigit() or char in "€$£¥" or word in "€$£¥"):
+            if word and (
+                (word[-1].isdigit() or word[-1] == ".") != folded[0].isdigit() or char in "€$£¥" or word in "€$£¥"
+            ):
                 flush(at)  # "90min", "€50": number and unit apart
             if not word:
                 start = at
@@ -91,12 +93,21 @@ fold = key_of
 
 
 @cache
+def words_named(name: str) -> frozenset[str]:
+    """A set of words from words.tsv."""
+    for line in files("snowmelt.agent.understanding").joinpath("words.tsv").read_text("utf-8").splitlines():
+        if line.startswith(f"{name}\t"):
+            return frozenset(line.split("\t")[1].split())
+    raise KeyError(name)
+
+
+@cache
 def ranks() -> dict[str, int]:
     """The 14,000 most frequent English word forms, by rank: what nobody means as a title unless they say so.
 
     From the merge order of the cl100k_base encoding (OpenAI tiktoken, MIT), which follows frequency.
     """
-    words = files("snowmelt.agent").joinpath("common.txt").read_text("utf-8").split()
+    words = files("snowmelt.agent.understanding").joinpath("common.txt").read_text("utf-8").split()
     return {word: rank for rank, word in enumerate(words)}
 
 
@@ -104,8 +115,18 @@ def everyday(word: str, within: int = 14_000) -> bool:
     """Is this an ordinary English word (or a plain inflection of one), among the `within` most frequent?"""
     if ranks().get(word, 1 << 30) < within:
         return True
-    for ending, instead in (("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e"), ("er", ""), ("ly", "")):
+    stems = []
+    for ending, instead in (
+        ("s", ""),
+        ("es", ""),
+        ("ies", "y"),
+        ("ed", ""),
+        ("ed", "e"),
+        ("ing", ""),
+        ("ing", "e"),
+        ("er", ""),
+        ("ly", ""),
+    ):
         if word.endswith(ending) and len(word) > len(ending) + 2:
-            if ranks().get(word[: -len(ending)] + instead, 1 << 30) < within:
-                return True
-    return False
+            stems.append(word[: -len(ending)] + instead)
+    return any(ranks().get(stem, 1 << 30) < within for stem in stems)

@@ -2,9 +2,9 @@
 
 import re
 
-from snowmelt.agent.constraints import columns
-from snowmelt.agent.linking import Vocabulary
 from snowmelt.agent.types import Constraint, Conversation, Update
+from snowmelt.agent.understanding.limits import columns
+from snowmelt.agent.understanding.vocabulary import Vocabulary
 
 # words -> (dimension of `constraints.columns`, bound)
 _TOO = (
@@ -23,7 +23,11 @@ def relative(text: str, update: Update, conversation: Conversation, vocabulary: 
     """`update` with a soft limit beside each disliked item of the last list that was called too long, too old, ..."""
     folded = text.casefold()
     rows = vocabulary.catalogue.rows
-    items = [vocabulary.catalogue.items[rows[e.item_id]] for e in (*update.dislikes, *update.session_dislikes) if e.item_id in rows]
+    items = [
+        vocabulary.catalogue.items[rows[e.item_id]]
+        for e in (*update.dislikes, *update.session_dislikes)
+        if e.item_id in rows
+    ]
     if not items:
         return update
     found = []
@@ -37,5 +41,7 @@ def relative(text: str, update: Update, conversation: Conversation, vocabulary: 
             if isinstance(value, float):
                 step = 10.0 if dimension == "year" else _STEP * value
                 wish = round(value - step if op == "le" else value + step, 2)
-                found.append(Constraint.model_validate({"attribute": column, "op": op, "value": wish, "evidence": text}))
+                found.append(
+                    Constraint.model_validate({"attribute": column, "op": op, "value": wish, "evidence": text})
+                )
     return update.model_copy(update={"wishes": (*update.wishes, *found)})

@@ -4,23 +4,22 @@
 sentence, the whole of a clause, or the object of a verb like "loved".
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from snowmelt.agent.cues import Cue
-from snowmelt.agent.linking import Match, Target, Vocabulary, corrected, matches
-from snowmelt.agent.polarity import Mention
-from snowmelt.agent.tokens import Token, everyday, is_cjk, ranks
+from snowmelt.agent.understanding.cues import Cue
+from snowmelt.agent.understanding.polarity import Mention
+from snowmelt.agent.understanding.text import Token, everyday, is_cjk, ranks, words_named
+from snowmelt.agent.understanding.vocabulary import Match, Target, Vocabulary, corrected, matches
 
-_CONNECT = frozenset("and or but is was are were because so too also though although when as nor plus both either especially particularly then & who which lol please the movie film book y e und et oder in by 和 跟 与 也 还 及 或 或者 很 太 真 特 是 这 那 都 最 了 吧 我 怎 的 好 不 再 呢 啊 演 什".split())  # fmt: skip
-_BETWEEN = frozenset("the movie film book show one called movies films really so much a lot watching seeing rewatching it's 电 影 那 部 这 片 子 叫 过 了 的 看 an also both again 是 的 如 一".split())
-_NEVER = frozenset("it her him them us me you that this those these one no yes they she he we what who m i a the all".split())
+_CONNECT = words_named("connect")
+_BETWEEN = words_named("between")
+_NEVER = words_named("never")
 _GREETINGS = frozenset({"good morning", "hi mom", "good evening", "good night", "thank you"})
-_OWN = frozenset("my our his her their your the this whole".split())
-_HOMELY = frozenset("family friends friend children kids memory childhood work class school city life brothers siblings youth age country house neighbours letters secrets death youth".split())
-_ABOUT = frozenset("about of on with involving around regarding featuring and or in like into both than more of no not any a an some without 关 于 讲 有 的 和 跟 拍 set between".split())
-_THINGS = frozenset("film films movie movies story stories one ones cinema flick flicks stuff book books tale tales drama dramas comedy comedies themes theme things 片 电 的 类 题".split())
+_OWN = words_named("own")
+_HOMELY = words_named("homely")
+_ABOUT = words_named("about")
+_THINGS = words_named("things")
 
 
 @dataclass(frozen=True)
@@ -125,9 +124,29 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
     after = w.texts[match.end] if match.end < len(w.words) else ""
     if match.kind in ("value", "alias"):
         return _value_supported(match, texts, before, after, w, vocabulary, found_cues)
-    if match.kind == "person":
-        if len(texts) == 1 and everyday(texts[0], 14_000) and not w.words[match.start].capital:
+    if match.kind in ("person", "first"):
+        word = w.words[match.start]
+        if len(texts) == 1 and (everyday(texts[0], 14_000) or match.kind == "first") and not word.capital:
             return False
+        if len(texts) == 1 and word.kind == "w":
+            # "Nicolas Cage" is not Nicolas Roeg, "Emma Stone" not Oliver Stone: a name written beside it belongs to it
+            for near in (match.start - 1, match.end):
+                if (
+                    0 <= near < len(w.words)
+                    and not w.punctuation[max(near, match.start) if near < match.start else near]
+                ):
+                    other = w.words[near]
+                    sentence_start = near == 0 or bool(set(w.punctuation[near]) & set(".!?"))
+                    known = any(c.start <= near < c.end for c in found_cues)
+                    if (
+                        other.capital
+                        and other.kind == "w"
+                        and not sentence_start
+                        and not known
+                        and other.text != "i"
+                        and not everyday(other.text, 3000)
+                    ):
+                        return False
         return not (len(texts) == 1 and is_cjk(texts[0][0]))
     if match.kind == "part":
         if all(is_cjk(t[0]) for t in texts):
@@ -142,15 +161,21 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
     starts = match.start == 0 or bool(set(w.punctuation[match.start]) & set(".!?。！？；;\n"))
     ends = match.end == len(w.words) or bool(w.punctuation[match.end].strip("'"))
     latin = not is_cjk(texts[0][0])
-    capital = latin and all(t.capital or t.text in ("of", "and", "the", "in", "a", "to") for t in w.words[match.start : match.end])
+    capital = latin and all(
+        t.capital or t.text in ("of", "and", "the", "in", "a", "to") for t in w.words[match.start : match.end]
+    )
     shouting = sum(t.capital for t in w.words) > 0.7 * len(w.words) and len(w.words) > 4
     if capital and not starts and not shouting and texts[0] not in ("i", "no"):
         return True
-    if capital and starts and len(texts) > 1 and w.words[match.end - 1].capital and after not in ("", "to") :
+    if capital and starts and len(texts) > 1 and w.words[match.end - 1].capital and after not in ("", "to"):
         return True
     if capital and starts and after == "by":
         return True
-    if capital and starts and after in ("is", "was", "left", "bored", "made", "gave", "really", "by", "的", "很", "太", "好"):
+    if (
+        capital
+        and starts
+        and after in ("is", "was", "left", "bored", "made", "gave", "really", "by", "的", "很", "太", "好")
+    ):
         return texts[0] not in _NEVER
     years = {i for t in match.targets for i in _years(t, vocabulary)}
     if after.isdigit() and after in years:
@@ -163,18 +188,27 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
         left -= 1
     for cue in found_cues:
         watch = cue.kind == "want" and cue.text in ("watch", "see", "to see", "想 看")
-        if (cue.kind in ("like", "dislike", "seen") or watch) and cue.end in range(left, match.start + 1) and closed:
-            if is_cjk(texts[0][0]) or cue.text not in ("into", "more of a", "think"):
-                return True
+        if (
+            (cue.kind in ("like", "dislike", "seen") or watch)
+            and cue.end in range(left, match.start + 1)
+            and (closed and (is_cjk(texts[0][0]) or cue.text not in ("into", "more of a", "think")))
+        ):
+            return True
     if is_cjk(texts[0][0]) and len(texts) == 2:
         left_ok = starts or bool(w.punctuation[match.start]) or (before == "的" and match.start > 2)
-        if left_ok and (ends or after in tuple("我真很太也都这那棒神绝超特")) and not (starts and ends and len(w.words) == 2):
+        if (
+            left_ok
+            and (ends or after in tuple("我真很太也都这那棒神绝超特"))
+            and not (starts and ends and len(w.words) == 2)
+        ):
             return before != "的" or ends
     opened = starts or bool(w.punctuation[match.start]) or before in ("and", "or", "和", "跟", "与", "plus")
     if before in ("film", "movie", "watched", "rewatched", "saw", "影"):
         return closed
     if opened and (ends or after in ("and", "or", "和", "跟", "与", "plus", "this", "这", "那")) and len(w.words) < 30:
-        return not (starts and ends and match.start > 0) and not (match.start == 0 and match.end == len(w.words) and not latin and len(texts) == 1)
+        return not (starts and ends and match.start > 0) and not (
+            match.start == 0 and match.end == len(w.words) and not latin and len(texts) == 1
+        )
     return False
 
 
@@ -191,21 +225,37 @@ def _value_supported(
     attribute = vocabulary.schema.attributes[match.targets[0].attribute or ""]
     if len(texts) == 1 and is_cjk(texts[0]):
         # a single character is a word only where nothing is written on to it
-        left = match.start == 0 or not is_cjk(before[0]) or bool(w.punctuation[match.start]) or any(c.end == match.start for c in found_cues) or before in "和跟与、的带"
-        right = match.end == len(w.words) or not is_cjk(after[0]) or bool(w.punctuation[match.end]) or after in "的色制质片和跟与类也都我就" or any(c.start == match.end for c in found_cues)
+        left = (
+            match.start == 0
+            or not is_cjk(before[0])
+            or bool(w.punctuation[match.start])
+            or any(c.end == match.start for c in found_cues)
+            or before in "和跟与、的带"
+        )
+        right = (
+            match.end == len(w.words)
+            or not is_cjk(after[0])
+            or bool(w.punctuation[match.end])
+            or after in "的色制质片和跟与类也都我就"
+            or any(c.start == match.end for c in found_cues)
+        )
         return left and right
     if len(texts) > 1 or is_cjk(texts[0][0]):
         return True
     word = texts[0]
+    if word == "cinema" and before not in ("about", "of", "love", "loves", "on"):
+        return False
     if before in _OWN and word in _HOMELY:
         return False
     if before in ("my", "our", "your") and after in ("", "is", "was", "has", "and") and word in _HOMELY:
         return False
-    if len(attribute.values) <= 60 or not everyday(word, 4000) or w.words[match.start].capital and match.start > 0:
+    if len(attribute.values) <= 60 or not everyday(word, 4000) or (w.words[match.start].capital and match.start > 0):
         return True
     listed = match.start == 0 or bool(w.punctuation[match.start])
     closed = match.end == len(w.words) or bool(w.punctuation[match.end]) or after in ("and", "or")
-    governed = any(c.end == match.start and c.kind in ("like", "dislike", "exclude", "want", "must", "not") for c in found_cues)
+    governed = any(
+        c.end == match.start and c.kind in ("like", "dislike", "exclude", "want", "must", "not") for c in found_cues
+    )
     return before in _ABOUT or after in _THINGS or governed or (listed and closed)
 
 
@@ -216,10 +266,16 @@ def _misspelt(w: Words, vocabulary: Vocabulary, used: Sequence[bool]) -> list[Ma
     gap = w.gap
     for i, spelling in corrected(w.words, free, vocabulary):
         low, high = max(0, i - 5), min(len(w.words), i + 6)
-        mended = [Token(spelling, t.start, t.end, "w", t.capital) if k == i else t for k, t in enumerate(w.words[low:high], low)]
+        mended = [
+            Token(spelling, t.start, t.end, "w", t.capital) if k == i else t
+            for k, t in enumerate(w.words[low:high], low)
+        ]
         for m in matches(mended, vocabulary, gap[low:high]):
             m = Match(m.start + low, m.end + low, m.kind, m.targets, m.also)
             if m.start <= i < m.end and not any(used[m.start : m.end]):
+                plural = w.texts[i] in (f"{spelling}s", spelling.removesuffix("s"))
+                if plural and m.kind == "part":
+                    continue  # "The Godfather" is not Tokyo Godfathers
                 one_common = m.end - m.start == 1 and m.kind == "title" and everyday(spelling)
                 if not one_common:
                     found.append(m)
@@ -241,7 +297,7 @@ _HAN_DIGITS = {c: n for n, c in enumerate("一二三四五六七八九十", 1)} 
 
 
 def pointed(w: Words, shown: Sequence[str], vocabulary: Vocabulary) -> list[Mention]:
-    """"the second one", "第三部", "number 2", "the last", "the Kurosawa one": items of the list last shown."""
+    """ "the second one", "第三部", "number 2", "the last", "the Kurosawa one": items of the list last shown."""
     if not shown:
         return []
     texts, found = w.texts, []
@@ -259,7 +315,25 @@ def pointed(w: Words, shown: Sequence[str], vocabulary: Vocabulary) -> list[Ment
         before = texts[i - 1] if i else ""
         after = texts[i + 1] if i + 1 < len(texts) else ""
         tail = i + 2 if after in ("one", "film", "movie", "item", "option") else i + 1
-        if text in _ORDINALS and after not in ("time", "love", "thing", "things", "place", "hand", "of", "grade", "class", "half", "world", "person"):
+        count = {"two": 2, "2": 2, "three": 3, "3": 3, "four": 4}.get(after)
+        if text in ("first", "last") and count and count <= len(shown):
+            rows = [vocabulary.catalogue.rows.get(i_) for i_ in (shown[:count] if text == "first" else shown[-count:])]
+            some = tuple(vocabulary.item(r) for r in rows if r is not None)
+            found.append(Mention(i - (before == "the"), i + 2, Match(i, i + 2, "title", some[:1], some[1:])))
+        elif text in _ORDINALS and after not in (
+            "time",
+            "love",
+            "thing",
+            "things",
+            "place",
+            "hand",
+            "of",
+            "grade",
+            "class",
+            "half",
+            "world",
+            "person",
+        ):
             add(i - (before == "the"), tail, _ORDINALS[text])
         elif text.isdigit() and after in ("st", "nd", "rd", "th") and before == "the":
             add(i - 1, i + 2, int(text))
@@ -268,15 +342,29 @@ def pointed(w: Words, shown: Sequence[str], vocabulary: Vocabulary) -> list[Ment
         elif text == "第" and after in _HAN_DIGITS:
             end = i + 3 if i + 2 < len(texts) and texts[i + 2] in "个部款本张件条首" else i + 2
             add(i, end, _HAN_DIGITS[after])
-        elif text == "最" and texts[i + 1 : i + 3] == ["后", "一"] or text == "最" and texts[i + 1 : i + 3] == ["后", "那"]:
+        elif (text == "最" and texts[i + 1 : i + 3] == ["后", "一"]) or (
+            text == "最" and texts[i + 1 : i + 3] == ["后", "那"]
+        ):
             add(i, min(len(texts), i + 4), -1)
-        elif text.isdigit() and len(text) < 3 and (before in ("number", "no", "nr", "like", "option", "item") or len(texts) <= 2):
+        elif (
+            text.isdigit()
+            and len(text) < 3
+            and (before in ("number", "no", "nr", "like", "option", "item") or len(texts) <= 2)
+        ):
             add(i - (before in ("number", "no", "nr", "option", "item")), i + 1, int(text))
     for match in matches(w.words, vocabulary, w.gap):
-        if match.kind in ("person", "value", "alias") and match.end < len(texts) and texts[match.end] in ("one", "那", "的"):
+        if (
+            match.kind in ("person", "value", "alias")
+            and match.end < len(texts)
+            and texts[match.end] in ("one", "那", "的")
+        ):
             if texts[match.end] == "one" and not (match.start and texts[match.start - 1] == "the"):
                 continue
-            if texts[match.end] == "的" and texts[match.end + 1 : match.end + 3] not in (["那", "部"], ["那", "个"], ["那", "款"]):
+            if texts[match.end] == "的" and texts[match.end + 1 : match.end + 3] not in (
+                ["那", "部"],
+                ["那", "个"],
+                ["那", "款"],
+            ):
                 continue
             if match.end + 1 < len(texts) and texts[match.end + 1] in ("where", "about", "with", "who"):
                 continue
@@ -294,4 +382,3 @@ def has(vocabulary: Vocabulary, item_id: str, target: Target) -> bool:
         return False
     value = vocabulary.catalogue.items[row].attributes.get(target.attribute or "")
     return target.value in value if isinstance(value, tuple) else value == target.value
-

@@ -14,15 +14,18 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from snowmelt.agent.tokens import Token, everyday, is_cjk, key_of, ranks
+from snowmelt.agent.understanding.text import Token, everyday, is_cjk, key_of, ranks, words_named
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.items import Schema
 
 LONGEST = 12  # tokens of a name
 MANY = 60_000  # items: beyond this only whole titles are indexed, so that memory stays bounded
-_ARTICLES = frozenset("the a an le la les l un une der die das ein eine el los las il lo gli i o os as".split())
-_SMALL = frozenset("of and the a an in on to for with from by at is at no de la le du des der die das und et y e del di da part vol".split())  # fmt: skip
-_NAMED = re.compile(r"direct|cast|actor|actress|author|artist|writer|star|perform|creator|composer|designer|导演|演员|主演|作者|歌手")
+_ARTICLES = words_named("articles")
+_SMALL = words_named("small")
+_PLAIN_HAN = frozenset("我你他她它们的了是不在有人这那个一上下来去到说要会可也就都和与之为着过没好很么里得地吧吗呢")
+_NAMED = re.compile(
+    r"direct|cast|actor|actress|author|artist|writer|star|perform|creator|composer|designer|导演|演员|主演|作者|歌手"
+)
 _HAN = "一-鿿"
 
 
@@ -34,7 +37,7 @@ class Target(NamedTuple):
     value: str
 
 
-Kind = Literal["title", "part", "value", "person", "alias", "typo"]
+Kind = Literal["title", "part", "value", "person", "alias", "typo", "first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Match:
 
     @property
     def weight(self) -> tuple[int, int]:
-        order = {"title": 5, "value": 4, "person": 3, "alias": 3, "part": 2, "typo": 1}
+        order = {"title": 5, "value": 4, "person": 3, "alias": 3, "part": 2, "first": 2, "typo": 1}
         return self.end - self.start, order[self.kind]
 
 
@@ -79,7 +82,9 @@ class Vocabulary:
         whole_only = schema.count > MANY
         for row, item in enumerate(catalogue.items):
             seen: set[str] = set()
-            for number, text in enumerate([item.title, *(v for n in schema.aliases if isinstance(v := item.attributes.get(n), str))]):
+            for number, text in enumerate(
+                [item.title, *(v for n in schema.aliases if isinstance(v := item.attributes.get(n), str))]
+            ):
                 for key in _variants(text, shop=number == 0):
                     if key not in seen:
                         seen.add(key)
@@ -119,6 +124,8 @@ class Vocabulary:
     def by_words(self, words: Sequence[str]) -> tuple[int, ...]:
         """Rows whose titles hold all of at least two `words`, in any order (plural or not); () if more than three do."""
         sets = []
+        if not words or (is_cjk(words[0]) and len(words) < 4):
+            return ()
         for word in words:
             forms = {word, word.removesuffix("s"), f"{word}s"}
             sets.append(frozenset().union(*(self.postings.get(f, frozenset()) for f in forms)))
@@ -130,7 +137,9 @@ class Vocabulary:
     @cached_property
     def words(self) -> list[str]:
         """Single words of names that nobody uses otherwise: what a misspelt word may have meant."""
-        found = {w for keys in (self.titles, self.values) for key in keys for w in key.split() if len(w) > 3 and w.isalpha()}
+        found = {
+            w for keys in (self.titles, self.values) for key in keys for w in key.split() if len(w) > 3 and w.isalpha()
+        }
         found |= {w for key in self.aliases for w in key.split() if len(w) > 3 and w.isascii()}
         return sorted(w for w in found if not is_cjk(w[0]))
 
@@ -146,7 +155,7 @@ class Vocabulary:
             chars = key.split()
             if len(chars) >= 4 and all(len(c) == 1 and is_cjk(c) for c in chars):
                 for i in range(len(chars)):
-                    found[" ".join(chars[:i] + ["*"] + chars[i + 1 :])].update(rows)
+                    found[" ".join([*chars[:i], "*", *chars[i + 1 :]])].update(rows)
         return {k: tuple(v) for k, v in found.items()}
 
     @cached_property
@@ -174,13 +183,39 @@ def roles_of(schema: Schema) -> dict[str, str]:
             continue
         sample = list(a.values)[:300]
         named = sum(len(v.split()) > 1 and v[:1].isupper() for v in sample) / len(sample)
-        roles[name] = "person" if _NAMED.search(name.casefold()) and named > 0.4 or (named > 0.7 and len(a.values) > 60) else "topic"
-    return dict(sorted(roles.items(), key=lambda r: (len(schema.attributes[r[0]].values) > 200, _order(r[0]), len(schema.attributes[r[0]].values))))
+        roles[name] = (
+            "person"
+            if (_NAMED.search(name.casefold()) and named > 0.4) or (named > 0.7 and len(a.values) > 60)
+            else "topic"
+        )
+    return dict(
+        sorted(
+            roles.items(),
+            key=lambda r: (
+                len(schema.attributes[r[0]].values) > 200,
+                _order(r[0]),
+                len(schema.attributes[r[0]].values),
+            ),
+        )
+    )
 
 
 def _order(name: str) -> int:
     """Genre before mood before theme, category before tags: where one word is a value of several columns."""
-    ranked = ("genre", "categor", "mood", "theme", "director", "author", "artist", "cast", "material", "colour", "color", "tag")
+    ranked = (
+        "genre",
+        "categor",
+        "mood",
+        "theme",
+        "director",
+        "author",
+        "artist",
+        "cast",
+        "material",
+        "colour",
+        "color",
+        "tag",
+    )
     return next((i for i, part in enumerate(ranked) if part in name.casefold()), 6)
 
 
@@ -193,7 +228,14 @@ def _variants(text: str, shop: bool) -> Iterable[str]:
     bare = re.sub(r"\s*[\(\[（].*?[\)\]）]\s*", " ", text).strip()
     out.append(bare)
     if shop:
-        out.append(re.sub(r"[,\s]+(?:(?:set|pack|pair) of \d+|pair|\d+(?:[.,]\d+)?\s?(?:cm|mm|m|l|ml|g|kg|\"|inch|pieces?)?|[SMLX]{1,2}|[AE]\d+)$", "", bare, flags=re.IGNORECASE))
+        out.append(
+            re.sub(
+                r"[,\s]+(?:(?:set|pack|pair) of \d+|pair|\d+(?:[.,]\d+)?\s?(?:cm|mm|m|l|ml|g|kg|\"|inch|pieces?)?|[SMLX]{1,2}|[AE]\d+)$",
+                "",
+                bare,
+                flags=re.IGNORECASE,
+            )
+        )
     out.append(re.sub(r"[ 　]\d+\S*$", "", bare))
     for head, tail in re.findall(r"^(.{4,}?)[:：] ?(.{4,})$", bare):
         out += [head, tail]
@@ -217,10 +259,10 @@ def _parts(text: str) -> Iterable[str]:
             if len(run) == len(words) or run[0] in _SMALL or run[-1] in _SMALL:
                 continue
             if is_cjk(run[0][0]):
-                if len(run) >= 3 and all(is_cjk(w[0]) for w in run):
+                if len(run) >= 3 and all(is_cjk(w[0]) for w in run) and sum(w not in _PLAIN_HAN for w in run) >= 2:
                     yield " ".join(run)
             elif len(run) > 1:
-                if sum(len(w) for w in run) > 6 and not all(everyday(w, 5000) or w.isdigit() for w in run):
+                if sum(len(w) for w in run) > 6 and not all(everyday(w, 9000) or w.isdigit() for w in run):
                     yield " ".join(run)
             elif len(run[0]) > 4 and not everyday(run[0]) and not run[0].isdigit():
                 yield run[0]
@@ -244,7 +286,9 @@ def _plurals(key: str) -> Iterable[str]:
         yield f"{head}{last}s"
 
 
-def _values(schema: Schema, roles: dict[str, str]) -> tuple[dict[str, tuple[Target, ...]], dict[str, tuple[Target, ...]]]:
+def _values(
+    schema: Schema, roles: dict[str, str]
+) -> tuple[dict[str, tuple[Target, ...]], dict[str, tuple[Target, ...]]]:
     values: dict[str, list[Target]] = defaultdict(list)
     people: dict[str, dict[str, list[Target]]] = defaultdict(lambda: defaultdict(list))
     counts: dict[str, int] = defaultdict(int)
@@ -260,9 +304,9 @@ def _values(schema: Schema, roles: dict[str, str]) -> tuple[dict[str, tuple[Targ
                 words = key.split()
                 pieces = {" ".join(words[i:]) for i in range(1, len(words))} | {" ".join(words[:2])}
                 if len(words) > 1 and not everyday(words[0], 8000):
-                    pieces.add(words[0])
+                    pieces.add(f"{words[0]} *")  # a first name: only where it is written with a capital
                 for piece in pieces - {key}:
-                    if len(piece) > 2 and piece not in _SMALL:
+                    if len(piece) > 2 and piece not in _SMALL and not (" " not in piece and len(piece) < 3):
                         people[piece][key].append(target)
     found = {}
     for piece, who in people.items():
@@ -274,7 +318,9 @@ def _values(schema: Schema, roles: dict[str, str]) -> tuple[dict[str, tuple[Targ
     return {k: tuple(v) for k, v in values.items()}, found
 
 
-def _aliases(values: dict[str, tuple[Target, ...]], schema: Schema) -> dict[str, tuple[tuple[Target, ...], tuple[Target, ...]]]:
+def _aliases(
+    values: dict[str, tuple[Target, ...]], schema: Schema
+) -> dict[str, tuple[tuple[Target, ...], tuple[Target, ...]]]:
     """phrase -> (targets, others meant together with the first): the lines of aliases.tsv that this catalogue can use."""
     found: dict[str, tuple[tuple[Target, ...], tuple[Target, ...]]] = {}
 
@@ -287,7 +333,7 @@ def _aliases(values: dict[str, tuple[Target, ...]], schema: Schema) -> dict[str,
                 return hits
         return ()
 
-    text = files("snowmelt.agent").joinpath("aliases.tsv").read_text("utf-8")
+    text = files("snowmelt.agent.understanding").joinpath("aliases.tsv").read_text("utf-8")
     for line in text.splitlines():
         if line.startswith("#") or "\t" not in line:
             continue
@@ -337,6 +383,8 @@ def _at(i: int, j: int, key: str, v: Vocabulary, broken: bool) -> Iterable[Match
         yield Match(i, j, "person" if person else "alias", aliased, also)
     if key in v.people and (j - i > 1 or not everyday(key, 8000)):
         yield Match(i, j, "person", v.people[key])
+    if j - i == 1 and f"{key} *" in v.people:
+        yield Match(i, j, "first", v.people[f"{key} *"])
     if key in v.parts:
         yield Match(i, j, "part", tuple(v.item(r) for r in v.parts[key]))
 

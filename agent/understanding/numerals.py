@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from snowmelt.agent.tokens import Token
+from snowmelt.agent.understanding.text import Token, words_named
 
 _ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
 _WORDS = {w: float(i) for i, w in enumerate(_ONES.split())}
-_TENS = {w: float(10 * i) for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_TENS = {
+    w: float(10 * i)
+    for i, w in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
+}
 _ZH = {c: float(i) for i, c in enumerate("零一二三四五六七八九")} | {"两": 2.0, "俩": 2.0, "〇": 0.0, "幺": 1.0}
 _ZH_UNITS = {"十": 10.0, "百": 100.0, "千": 1000.0, "万": 10000.0}
 _NOT_COUNTED = frozenset("起些直般样定点下边面切共旦会致同向")
-_COUNTED = frozenset("hour hours minute minutes min year years kilo kg euro euros buck dollar dollars pound month months decade week".split())  # fmt: skip
+_COUNTED = words_named("counted")
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ def line_of(tokens: Sequence[Token], hidden: frozenset[int] = frozenset(), digit
         token = tokens[at]
         if number:
             before = tokens[parts[number - 1][1]]
-            if before.kind == "w" and token.kind == "w":
-                out, owner = out + " ", [*owner, -1]
-            elif "c" not in (before.kind, token.kind) and before.kind in ".,":
+            if (before.kind == "w" and token.kind == "w") or (
+                "c" not in (before.kind, token.kind) and before.kind in ".,"
+            ):
                 out, owner = out + " ", [*owner, -1]
         out += text
         owner += [at] * len(text)
@@ -92,7 +95,12 @@ def _english(tokens: Sequence[Token], at: int) -> tuple[float | None, int]:
                 break
             total = (total or 0) + _TENS[word]
         elif word in _WORDS:
-            if word == "one" and total is None and after not in _COUNTED and after not in ("hundred", "thousand", "and"):
+            if (
+                word == "one"
+                and total is None
+                and after not in _COUNTED
+                and after not in ("hundred", "thousand", "and")
+            ):
                 return None, at + 1
             if total is not None and total % 10 != 0:
                 break

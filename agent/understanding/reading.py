@@ -1,24 +1,19 @@
 """A message to a profile update, in code: names are linked to the catalogue, limits typed, likes told from dislikes."""
 
-
+import re
 from datetime import date
 
-from snowmelt.agent.commands import command_of, ironic, tampering
-from snowmelt.agent.constraints import Limit, changed, lifted, limits
-from snowmelt.agent.corrections import corrections
-from snowmelt.agent.cues import Cue, cues
-from snowmelt.agent.described import described
-from snowmelt.agent.facts import told
-from snowmelt.agent.freetext import EMPTY as _EMPTY
-from snowmelt.agent.freetext import free_texts
-from snowmelt.agent.linking import Match, Target, Vocabulary
-from snowmelt.agent.mentions import Words, chosen, has, plain, pointed, words_of
-from snowmelt.agent.numerals import Line, line_of
-from snowmelt.agent.polarity import Clause, Mention, clauses, judge
-from snowmelt.agent.tokens import fold, tokenise
-from snowmelt.agent.types import Constraint, Conversation, Entry, Option, Profile, Removal, Unclear, Update
-
-__all__ = ["Vocabulary", "apply", "fold", "understand"]
+from snowmelt.agent.types import Constraint, Conversation, Entry, Option, Unclear, Update
+from snowmelt.agent.understanding.asides import command_of, corrections, ironic, tampering, told
+from snowmelt.agent.understanding.cues import Cue, cues
+from snowmelt.agent.understanding.limits import Limit, changed, lifted, limits
+from snowmelt.agent.understanding.meaning import EMPTY as _EMPTY
+from snowmelt.agent.understanding.meaning import described, free_texts
+from snowmelt.agent.understanding.mentions import Words, chosen, has, plain, pointed, words_of
+from snowmelt.agent.understanding.numerals import Line, line_of
+from snowmelt.agent.understanding.polarity import Clause, Mention, clauses, judge
+from snowmelt.agent.understanding.text import tokenise
+from snowmelt.agent.understanding.vocabulary import Match, Target, Vocabulary
 
 LONGEST = 2000  # characters of a message that are read
 
@@ -35,10 +30,12 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
         return Update()
     profile, today = conversation.in_force, today or date.today()
     asked = conversation.question.about if conversation.question else None
-    line, hidden = _line(w, vocabulary)
+    line = _line(w, vocabulary)
     found, foreign = limits(line, vocabulary.schema, today, asked)
     facts = told(w, line)
-    found = [f for f in found if not facts.covers(f.start)] or changed(line, profile.constraints, vocabulary.schema)
+    found = [f for f in found if not facts.covers(f.start) or "age" in f.attribute] or changed(
+        line, profile.constraints, vocabulary.schema
+    )
     spans = [_words(w, f.start, f.end) for f in found] + [_words(w, *f) for f in foreign]
     elements = chosen(w, vocabulary, cues(w.words, w.gap), spans)
     places = pointed(w, conversation.shown, vocabulary)
@@ -50,23 +47,33 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
         mention = Mention(start, end, Match(start, end, "title", targets))
         elements = _overlaid(elements, [mention])
     covered = _covered(len(w.words), elements, spans)
-    parts = clauses(len(w.words), w.punctuation, elements)
+    parts = clauses(w.texts, w.punctuation, elements)
     command = command_of(spoken)
     polar = any(isinstance(e, Cue) and e.kind in ("like", "dislike", "exclude", "must") for e in elements)
     quiet = (command is not None and not polar) or bool(lifted(plain_line.text, profile.constraints, vocabulary.schema))
     extra = [] if quiet else [m for m in free_texts(w, parts, vocabulary, covered) if not facts.covers(w.at[m.start])]
     if extra:
         elements = _overlaid(elements, extra)
-        parts = clauses(len(w.words), w.punctuation, elements)
+        parts = clauses(w.texts, w.punctuation, elements)
     judge(parts, w.texts)
     mentions = [e for e in elements if isinstance(e, Mention)]
     mentions = _pruned([m for m in mentions if m.cued or not facts.covers(w.at[m.start])], w, vocabulary, covered)
     fixed = corrections(plain_line.text, mentions, profile, vocabulary)
     mentions = [m for m in mentions if m not in fixed.spent]
+    if command == "show" and re.search(
+        r"\b(?:never|dont|do not|stop|not)\b[^,.;!?]{0,12}\b(?:show|recommend|suggest)|别(?:再)?(?:给我)?(?:推荐|看)",
+        spoken,
+    ):
+        command = None
     if command in ("start_over", "about_me"):
         return Update(command=command)
     if command == "why":
-        return Update(command="why", about=tuple(t for p in mentions if p.match for t in [p.match.targets[0].item_id] if t in conversation.shown))
+        return Update(
+            command="why",
+            about=tuple(
+                t for p in mentions if p.match for t in [p.match.targets[0].item_id] if t in conversation.shown
+            ),
+        )
     found = [f for f in found if _wished(f, w, parts)]
     update = _update(w, vocabulary, parts, mentions, found, conversation)
     if command == "more" and (update.likes or update.dislikes or update.constraints or update.session_likes):
@@ -78,7 +85,13 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
         seen = conversation.shown
     odd = tuple(w.said(*_words(w, *f)) for f in foreign)
     return update.model_copy(
-        update={"removed": fixed.removed, "command": command, "incomparable": odd, "seen": seen, "unclear": tuple(unclear) + update.unclear}
+        update={
+            "removed": fixed.removed,
+            "command": command,
+            "incomparable": odd,
+            "seen": seen,
+            "unclear": tuple(unclear) + update.unclear,
+        }
     )
 
 
@@ -91,25 +104,29 @@ def _wished(limit: Limit, w: Words, parts: list[Clause]) -> bool:
     kinds = {e.kind for e in clause.elements if isinstance(e, Cue)}
     if clause.question and not kinds & {"want", "must"}:
         return False
-    return not (kinds & {"seen", "back_seen"} and not kinds & {"want", "must"})
+    past = limit.op in ("le", "ge") and isinstance(limit.value, float) and limit.value > 1000
+    return not (past and kinds & {"seen", "back_seen"} and not kinds & {"want", "must"})
 
 
 def _all_seen(text: str) -> bool:
-    import re
-
     return bool(re.search(r"\b(?:seen|watched|know|own|have) (?:all|them all|every)|都(?:看过|有了|买过)", text))
 
 
-def _line(w: Words, vocabulary: Vocabulary) -> tuple[Line, frozenset[int]]:
+def _line(w: Words, vocabulary: Vocabulary) -> Line:
     """The message for reading limits, with titles that nobody says by chance hidden ("Apollo 11", "3 Idiots")."""
-    from snowmelt.agent.linking import matches
+    from snowmelt.agent.understanding.vocabulary import matches
 
     hidden: set[int] = set()
     for match in matches(w.words, vocabulary, w.gap):
         texts = w.texts[match.start : match.end]
-        if match.kind == "title" and match.end - match.start > 1 and not plain(texts) and any(not t.isdigit() for t in texts):
+        if (
+            match.kind == "title"
+            and match.end - match.start > 1
+            and not plain(texts)
+            and any(not t.isdigit() for t in texts)
+        ):
             hidden.update(w.at[i] for i in range(match.start, match.end))
-    return line_of(w.tokens, frozenset(hidden)), frozenset(hidden)
+    return line_of(w.tokens, frozenset(hidden))
 
 
 def _words(w: Words, start: int, end: int) -> tuple[int, int]:
@@ -140,12 +157,27 @@ def _pruned(mentions: list[Mention], w: Words, vocabulary: Vocabulary, covered: 
             person = vocabulary.roles.get(match.targets[0].attribute) == "person"
             explained = False
             for other in mentions:
-                if other is mention or other.sentence != mention.sentence or (other.match and not other.match.targets[0].item_id):
+                if (
+                    other is mention
+                    or other.sentence != mention.sentence
+                    or (other.match and not other.match.targets[0].item_id)
+                ):
                     continue
                 after, before = w.texts[mention.end : other.start], w.texts[other.end : mention.start]
-                gap = set("".join(w.punctuation[mention.end : other.start + 1] if mention.end <= other.start else w.punctuation[other.end : mention.start + 1]))
-                linked = (mention.end <= other.start and after in ([], ["的"], ["s"], ["の"], ["拍", "的"], ["导", "演", "的"], ["执", "导", "的"], ["演", "的"])) or (
-                    other.end <= mention.start and before in (["by"], ["from"], ["of"], ["with"], ["directed", "by"], ["starring"])
+                gap = set(
+                    "".join(
+                        w.punctuation[mention.end : other.start + 1]
+                        if mention.end <= other.start
+                        else w.punctuation[other.end : mention.start + 1]
+                    )
+                )
+                linked = (
+                    mention.end <= other.start
+                    and after
+                    in ([], ["的"], ["s"], ["の"], ["拍", "的"], ["导", "演", "的"], ["执", "导", "的"], ["演", "的"])
+                ) or (
+                    other.end <= mention.start
+                    and before in (["by"], ["from"], ["of"], ["with"], ["directed", "by"], ["starring"])
                 )
                 if not linked or gap & set(",.;!?，。；！？、"):
                     continue
@@ -156,7 +188,14 @@ def _pruned(mentions: list[Mention], w: Words, vocabulary: Vocabulary, covered: 
             if explained:
                 continue
         if not mention.cued and match is not None and match.kind not in ("title", "typo"):
-            loose = sum(1 for i in range(len(w.words)) if not covered[i] and w.texts[i] not in _EMPTY and w.words[i].kind == "w" and abs(i - mention.start) < 12)
+            loose = sum(
+                1
+                for i in range(len(w.words))
+                if not covered[i]
+                and w.texts[i] not in _EMPTY
+                and w.words[i].kind == "w"
+                and abs(i - mention.start) < 12
+            )
             if loose > 3:
                 continue
         kept.append(mention)
@@ -182,7 +221,9 @@ def _update(
         else:
             return
         if mention.match is None:
-            lists[f"session_{kind}" if session else kind].append(Entry(text=w.said(mention.start, mention.end), evidence=evidence))
+            lists[f"session_{kind}" if session else kind].append(
+                Entry(text=w.said(mention.start, mention.end), evidence=evidence)
+            )
             return
         targets = mention.match.targets
         if targets[0].item_id and len(targets) > 1:
@@ -201,7 +242,7 @@ def _update(
     for mention in mentions:
         if mention.state == "seen":
             if mention.match and mention.match.targets[0].item_id:
-                seen.append(mention.match.targets[0].item_id)
+                seen += [t.item_id for t in (mention.match.targets[0], *mention.match.also) if t.item_id]
             continue
         if mention.known and mention.match and mention.match.targets[0].item_id:
             seen.append(mention.match.targets[0].item_id)
@@ -209,7 +250,9 @@ def _update(
         if mention.again:
             put(mention, mention.again, True)
     for (_, attribute, session), values in must.items():
-        limit = Constraint(attribute=attribute, op="any", value=tuple(dict.fromkeys(v for v, _ in values)), evidence=values[0][1])
+        limit = Constraint(
+            attribute=attribute, op="any", value=tuple(dict.fromkeys(v for v, _ in values)), evidence=values[0][1]
+        )
         (session_constraints if session else constraints).append(limit)
     wishes = []
     for limit in found:
@@ -250,76 +293,20 @@ def _role(w: Words, mention: Mention, targets: tuple[Target, ...], vocabulary: V
     before = w.texts[max(0, mention.start - 1) : mention.start]
     for target in targets:
         name = (target.attribute or "").casefold()
-        if ("cast" in name or "actor" in name or "star" in name) and {"with", "starring", "演", "actor", "actress", "guy"} & set(near):
+        if ("cast" in name or "actor" in name or "star" in name) and {
+            "with",
+            "starring",
+            "演",
+            "actor",
+            "actress",
+            "guy",
+        } & set(near):
             return target
-        if "languag" in name and (before in (["in"], ["语"]) or {"language", "speaking", "dialogue", "dubbed", "语", "subtitles"} & set(near)):
+        if "languag" in name and (
+            before in (["in"], ["语"]) or {"language", "speaking", "dialogue", "dubbed", "语", "subtitles"} & set(near)
+        ):
             return target
     for target in targets:
-        if "countr" in (target.attribute or "").casefold() and not before == ["in"]:
+        if "countr" in (target.attribute or "").casefold() and before != ["in"]:
             return target
     return targets[0]
-
-
-def apply(conversation: Conversation, update: Update) -> Conversation:
-    """The conversation with `update` in its profiles. The newest word wins: what it displaces goes."""
-    profile = _applied(conversation.profile, update.likes, update.dislikes, update.constraints, update)
-    profile = profile.model_copy(
-        update={
-            "wishes": _limited(profile.wishes, update.wishes),
-            "seen": tuple(dict.fromkeys([*profile.seen, *update.seen])),
-        }
-    )
-    session = _applied(conversation.session, update.session_likes, update.session_dislikes, update.session_constraints, update)
-    if (profile, session) == (conversation.profile, conversation.session):
-        return conversation
-    history = (*conversation.history, (conversation.profile, conversation.session))[-10:]
-    return conversation.model_copy(update={"profile": profile, "session": session, "history": history})
-
-
-def _applied(
-    profile: Profile, likes: tuple[Entry, ...], dislikes: tuple[Entry, ...], new: tuple[Constraint, ...], update: Update
-) -> Profile:
-    gone = {e.key for e in (*likes, *dislikes)}
-    keep_likes = [e for e in profile.likes if e.key not in gone and not _gone(e, update.removed)]
-    keep_dislikes = [e for e in profile.dislikes if e.key not in gone and not _gone(e, update.removed)]
-    dropped = {(r.attribute, r.op) for r in update.removed if r.op}
-    kept = tuple(c for c in profile.constraints if (c.attribute, c.op) not in dropped)
-    kept = tuple(c for e in (kept,) for c in e if not _overruled(c, likes, dislikes))
-    wishes = tuple(c for c in profile.wishes if (c.attribute, c.op) not in dropped)
-    seen = tuple(i for i in profile.seen if i not in {r.item_id for r in update.removed})
-    return profile.model_copy(
-        update={
-            "likes": (*keep_likes, *likes), "dislikes": (*keep_dislikes, *dislikes),
-            "constraints": _limited(kept, new), "wishes": wishes, "seen": seen,
-        }
-    )  # fmt: skip
-
-
-def _gone(entry: Entry, removed: tuple[Removal, ...]) -> bool:
-    return any(
-        not r.op and (entry.item_id == r.item_id if r.item_id else entry.attribute == r.attribute and entry.text == r.text) for r in removed
-    )
-
-
-def _overruled(c: Constraint, likes: tuple[Entry, ...], dislikes: tuple[Entry, ...]) -> bool:
-    against = likes if c.op == "none" else dislikes if c.op == "any" else ()
-    return isinstance(c.value, tuple) and any(e.attribute == c.attribute and e.text in c.value for e in against)
-
-
-def _limited(old: tuple[Constraint, ...], new: tuple[Constraint, ...]) -> tuple[Constraint, ...]:
-    """`old` then `new`, without old ones on the same attribute and bound, or that would leave an empty range."""
-    kept = list(old)
-    for c in new:
-        kept = [k for k in kept if k.op == "none" and k != c or (k.attribute, k.op) != (c.attribute, c.op)]
-        if c.op in ("le", "ge"):
-            other = "ge" if c.op == "le" else "le"
-            kept = [
-                k for k in kept
-                if not (k.attribute == c.attribute and k.op == other and k not in new and _crossed(k, c))
-            ]  # fmt: skip
-    return (*kept, *new)
-
-
-def _crossed(a: Constraint, b: Constraint) -> bool:
-    low, high = (a.value, b.value) if a.op == "ge" else (b.value, a.value)
-    return type(low) is type(high) and low > high  # type: ignore[operator]

@@ -1,0 +1,72 @@
+"""A profile update laid over a conversation: the newest word wins, and what it displaces goes."""
+
+from snowmelt.agent.types import Constraint, Conversation, Entry, Profile, Removal, Update
+
+
+def apply(conversation: Conversation, update: Update) -> Conversation:
+    """The conversation with `update` in its profiles. The newest word wins: what it displaces goes."""
+    profile = _applied(conversation.profile, update.likes, update.dislikes, update.constraints, update)
+    profile = profile.model_copy(
+        update={
+            "wishes": _limited(profile.wishes, update.wishes),
+            "seen": tuple(dict.fromkeys([*profile.seen, *update.seen])),
+        }
+    )
+    session = _applied(
+        conversation.session, update.session_likes, update.session_dislikes, update.session_constraints, update
+    )
+    if (profile, session) == (conversation.profile, conversation.session):
+        return conversation
+    history = (*conversation.history, (conversation.profile, conversation.session))[-10:]
+    return conversation.model_copy(update={"profile": profile, "session": session, "history": history})
+
+
+def _applied(
+    profile: Profile, likes: tuple[Entry, ...], dislikes: tuple[Entry, ...], new: tuple[Constraint, ...], update: Update
+) -> Profile:
+    gone = {e.key for e in (*likes, *dislikes)}
+    keep_likes = [e for e in profile.likes if e.key not in gone and not _gone(e, update.removed)]
+    keep_dislikes = [e for e in profile.dislikes if e.key not in gone and not _gone(e, update.removed)]
+    dropped = {(r.attribute, r.op) for r in update.removed if r.op}
+    kept = tuple(c for c in profile.constraints if (c.attribute, c.op) not in dropped)
+    kept = tuple(c for e in (kept,) for c in e if not _overruled(c, likes, dislikes))
+    wishes = tuple(c for c in profile.wishes if (c.attribute, c.op) not in dropped)
+    seen = tuple(i for i in profile.seen if i not in {r.item_id for r in update.removed})
+    return profile.model_copy(
+        update={
+            "likes": (*keep_likes, *likes), "dislikes": (*keep_dislikes, *dislikes),
+            "constraints": _limited(kept, new), "wishes": wishes, "seen": seen,
+        }
+    )  # fmt: skip
+
+
+def _gone(entry: Entry, removed: tuple[Removal, ...]) -> bool:
+    return any(
+        not r.op
+        and (entry.item_id == r.item_id if r.item_id else entry.attribute == r.attribute and entry.text == r.text)
+        for r in removed
+    )
+
+
+def _overruled(c: Constraint, likes: tuple[Entry, ...], dislikes: tuple[Entry, ...]) -> bool:
+    against = likes if c.op == "none" else dislikes if c.op == "any" else ()
+    return isinstance(c.value, tuple) and any(e.attribute == c.attribute and e.text in c.value for e in against)
+
+
+def _limited(old: tuple[Constraint, ...], new: tuple[Constraint, ...]) -> tuple[Constraint, ...]:
+    """`old` then `new`, without old ones on the same attribute and bound, or that would leave an empty range."""
+    kept = list(old)
+    for c in new:
+        kept = [k for k in kept if (k.op == "none" and k != c) or (k.attribute, k.op) != (c.attribute, c.op)]
+        if c.op in ("le", "ge"):
+            other = "ge" if c.op == "le" else "le"
+            kept = [
+                k for k in kept
+                if not (k.attribute == c.attribute and k.op == other and k not in new and _crossed(k, c))
+            ]  # fmt: skip
+    return (*kept, *new)
+
+
+def _crossed(a: Constraint, b: Constraint) -> bool:
+    low, high = (a.value, b.value) if a.op == "ge" else (b.value, a.value)
+    return type(low) is type(high) and low > high  # type: ignore[operator]
