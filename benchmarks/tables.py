@@ -17,11 +17,10 @@ from snowmelt.evals.summary import MAIN
 from snowmelt.retrieval.errors import InputError
 
 TEXT = ("random", "popularity", "bm25", "bm25(text=all)", "dense(how=max)", "dense(how=mean)", "dense(text=all)")
-BEHAVIOUR = ("popularity(of=likes)", "item-knn", "ease", "als", "lightfm", "star")
-WARM = (*TEXT, *BEHAVIOUR)
-STARS = (*WARM, "recent", "ease(regularisation=100)", "svd")
+WARM = (*TEXT, "item-knn", "ease", "star")
+STARS = (*WARM, "popularity(of=likes)", "recent", "ease(regularisation=100)", "als", "svd", "lightfm")
 OURS = ("snowmelt-no-llm",)
-FIVE, FEW = (0, 1, 3, 5, 10), (1, 3, 5)
+FIVE = (0, 1, 3, 5, 10)
 
 # name -> (data set, options of `evaluate`)
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -32,7 +31,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "redial-user": ("redial", {"split": "user", "arms": WARM, "reveal": (0, 1, 2)}),
     "amazon-cross-domain-user": ("amazon-cross-domain", {"split": "user", "arms": WARM, "reveal": FIVE}),
     **{
-        f"{name}-item": (name, {"split": "item", "arms": (*TEXT, "lightfm"), "reveal": (1, 3, 5)})
+        f"{name}-item": (name, {"split": "item", "arms": TEXT, "reveal": (1, 3, 5)})
         for name in ("ml-100k", "lastfm-hetrec", "amazon-office", "redial", "amazon-cross-domain")
     },
     **{

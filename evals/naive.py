@@ -26,7 +26,7 @@ POOL = 20  # candidates listed: what fits a small model's context with a line ea
 LIKES = 10  # more history does not help (arXiv 2601.20316)
 LINE = 160  # characters of an item's text in the prompt
 TOKENS = 160  # room for twenty numbers in JSON
-SECONDS = 60.0
+SECONDS = 300.0  # a judge can wait: a loaded machine must not decide
 
 
 class Ranking(BaseModel):
