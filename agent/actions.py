@@ -10,9 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from pydantic import ValidationError
-from snowmelt.agent.llm import LLM, open_llm
+from snowmelt.agent.llm import LLM, ModelError, open_llm
 from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.settings import api_key_for, cache_folder
+from snowmelt.agent.settings import api_key_for, cache_folder, master_key
 from snowmelt.agent.types import Conversation, Entry, Profile
 from snowmelt.agent.understanding import apply, understand
 from snowmelt.retrieval.embedding import Embedder, open_embedder
@@ -38,6 +38,7 @@ def index(args: Namespace) -> int:
             args.items, args.out, embedder, fields=fields, kinds=kinds, strict=args.strict, prune=args.prune,
             known=known_vectors(embedder.id), progress=tell,
         )  # fmt: skip
+    _familiar(args)
     if args.quiet:
         return 0
     for line in report.bad[:SHOWN]:
@@ -52,6 +53,32 @@ def index(args: Namespace) -> int:
     what = "nothing has changed" if report.unchanged else ", ".join(done)
     sys.stdout.write(f"{report.count:,} items in {args.out}: {what} ({report.seconds:.1f} s)\n")
     return 0
+
+
+def _familiar(args: Namespace) -> None:
+    """How well known the items are to the model, kept beside the catalogue. Stopped half-way, it goes on next time."""
+    from snowmelt.agent.familiarity import familiarity
+    from snowmelt.retrieval.catalogue import Catalogue
+
+    try:
+        llm = _llm(args)
+    except InputError:
+        if args.model != "local":
+            raise
+        return  # no local model is installed: retrieval does without
+    if llm is None or not llm.can_score:
+        return
+    catalogue = Catalogue.open(args.out)
+    try:
+        with _progress(not args.quiet and sys.stderr.isatty()) as tell:
+            familiarity(
+                llm, args.out, catalogue.titles, columns=tuple(catalogue.schema.attributes),
+                progress=lambda done, total: tell("how known", done, total),
+            )  # fmt: skip
+    except ModelError as error:
+        sys.stderr.write(f"snowmelt: how known the items are was not found out: {error}\n")
+    finally:
+        llm.close()
 
 
 def chat(args: Namespace) -> int:
@@ -94,6 +121,11 @@ def recommend(args: Namespace) -> int:
 def doctor(args: Namespace) -> int:
     from snowmelt.agent.doctor import checks
 
+    if args.privacy:
+        from snowmelt.agent.privacy import shown
+
+        sys.stdout.writelines(f"written:  {before}\nsent:     {after}\n\n" for before, after in shown())
+        return 0
     found = list(checks(args.directory, lambda: _llm(args)))
     if args.json:
         sys.stdout.write(json.dumps([vars(check) for check in found], ensure_ascii=False, indent=1) + "\n")
@@ -104,12 +136,43 @@ def doctor(args: Namespace) -> int:
     return int(any(check.state == "broken" for check in found))
 
 
+def serve(args: Namespace) -> int:
+    from snowmelt.agent.server import serve as run
+
+    _matching(args)
+    return run(
+        args.directories, host=args.host, port=args.port, users=args.users, model=None if args.no_llm else args.model,
+        base_url=args.base_url, api_key=api_key_for(args.base_url), master_key=master_key(), deadline=args.deadline,
+        retention=args.retention, tls_cert=args.tls_cert, tls_key=args.tls_key, behind_proxy=args.behind_proxy,
+        require_key=args.require_key,
+    )  # fmt: skip
+
+
+def keys(args: Namespace) -> int:
+    from snowmelt.agent.server import manage_keys
+
+    if args.action != "list" and not args.name:
+        raise InputError(f"keys {args.action}: {'whose? give a tenant' if args.action == 'add' else 'which? see list'}")
+    sys.stdout.writelines(f"{line}\n" for line in manage_keys(args.action, args.users, master_key(), args.name))
+    return 0
+
+
 def _llm(args: Namespace) -> LLM | None:
+    """The model that the options name; what goes to a hosted one is masked first."""
+    _matching(args)
     if args.no_llm:
         return None
+    llm = open_llm(args.model, base_url=args.base_url, api_key=api_key_for(args.base_url))
+    if not args.model.startswith("openai:"):
+        return llm
+    from snowmelt.agent.privacy import Masked
+
+    return Masked(llm)
+
+
+def _matching(args: Namespace) -> None:
     if args.base_url and not args.model.startswith("openai:"):
         raise InputError(f"--base-url goes with --model openai:NAME, not with {args.model}")
-    return open_llm(args.model, base_url=args.base_url, api_key=api_key_for(args.base_url))
 
 
 def _embedder(spec: str) -> Embedder:

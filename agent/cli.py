@@ -15,6 +15,8 @@ from snowmelt.retrieval.errors import InputError
 DESCRIPTION = "Recommendations from your own catalogue to people you know nothing about yet."
 MODEL = "local (default), gguf:/path or openai:NAME; the API key is read from SNOWMELT_API_KEY or OPENAI_API_KEY"
 
+PEOPLE = ".snowmelt/people.db"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (without the program's name). 0 done, 1 something is broken (doctor), 2 bad input,
@@ -76,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     index.add_argument(
         "--embedder", metavar="SPEC", help="use (default), gguf:/path, onnx:/folder or http://host/v1#model"
     )
+    _add_model(index)
 
     chat = commands.add_parser("chat", help="talk; without DIR about the demo films")
     chat.add_argument("directory", type=Path, metavar="DIR", nargs="?", help="a catalogue (default: the demo films)")
@@ -94,6 +97,26 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("directory", type=Path, metavar="DIR", nargs="?", help="a catalogue to check")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     _add_model(doctor)
+
+    doctor.add_argument("--privacy", action="store_true", help="show what is masked before a hosted model sees it")
+
+    serve = commands.add_parser("serve", help="an HTTP service and a page")
+    serve.add_argument("directories", nargs="+", metavar="DIR", help="catalogues; NAME=DIR names one in the API")
+    serve.add_argument("--host", default="127.0.0.1", help="address (default %(default)s)")
+    serve.add_argument("--port", type=int, default=8000, help="port (default %(default)s)")
+    serve.add_argument("--users", default=PEOPLE, metavar="URL", help="where people's data is (default %(default)s)")
+    serve.add_argument("--deadline", type=float, default=10.0, metavar="SECONDS", help="for one answer (%(default)s)")
+    serve.add_argument("--retention", type=float, default=365.0, metavar="DAYS", help="without a visit (%(default)s)")
+    serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate, PEM")
+    serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
+    serve.add_argument("--behind-proxy", action="store_true", help="a proxy in front of it does TLS")
+    serve.add_argument("--require-key", action="store_true", help="want an API key also from this machine")
+    _add_model(serve)
+
+    keys = commands.add_parser("keys", help="API keys of the service")
+    keys.add_argument("action", choices=("add", "list", "revoke"))
+    keys.add_argument("name", nargs="?", help="the tenant (add), or the first characters of a hash (revoke)")
+    keys.add_argument("--users", default=PEOPLE, metavar="URL", help="where people's data is (default %(default)s)")
 
     commands.add_parser("eval", help="measure recommenders on a data set", add_help=False)
     return parser

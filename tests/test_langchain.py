@@ -2,10 +2,12 @@
 """Both ways through LangChain: its own standard tests on ours, and a hostile chat model of its kind behind our seam."""
 
 import json
+import runpy
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +38,10 @@ class Film(BaseModel):
 standard = [pytest.mark.asyncio, pytest.mark.filterwarnings("ignore:.*is marked with '@pytest.mark.asyncio'")]
 
 
+# What the suites skip, and why. Tools (11 tests): our models have none; an agent takes Snowmelt as its tools instead,
+# with a model of its own (`examples/agent.py`, driven below). Pictures, PDF, audio, Anthropic's blocks (8): text only.
+# Another model's name for one call (4): a SnowmeltChatModel is one loaded model. Stream timing: wants recorded HTTP.
+# From the environment, serialised: a model is given as an object that holds a process or a file.
 class TestUnits(ChatModelUnitTests):
     chat_model_class = SnowmeltChatModel
     chat_model_params = {"llm": ScriptedLLM(["x"])}  # noqa: RUF012
@@ -51,11 +57,10 @@ def local() -> Iterator[GGUF]:
 
 
 class TestIntegration(ChatModelIntegrationTests):
-    """What needs tools, pictures or another model's name is skipped by the suite itself."""
-
     pytestmark = [*standard, pytest.mark.gguf]  # noqa: RUF012
     chat_model_class = SnowmeltChatModel
     supports_model_override = False
+    supports_json_mode = True
 
     @pytest.fixture(autouse=True)
     def _local(self, local: GGUF) -> None:
@@ -130,6 +135,46 @@ def test_tools(films: Catalogue) -> None:
     assert len(listed) == 20 and any(r["reason"] for r in listed)
     other = {t.name: t for t in tools(Recommender(films, None))}
     assert json.loads(other["remember"].invoke({"statement": "Ratatouille"}))["likes"] == ["Ratatouille"]
+
+
+class Caller(BaseChatModel):
+    """A model that calls tools as it was told, one step after another."""
+
+    steps: list[AIMessage]
+    offered: list[str] = []  # noqa: RUF012
+    heard: list[Any] = []  # noqa: RUF012
+
+    @property
+    def _llm_type(self) -> str:
+        return "caller"
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        self.offered[:] = [t.name for t in tools]
+        return self
+
+    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        self.heard[:] = messages
+        return ChatResult(generations=[ChatGeneration(message=self.steps.pop(0))])
+
+
+def test_an_agent_drives_the_tools(films: Catalogue) -> None:
+    """examples/agent.py as it stands, with a model that says what a good one would."""
+    pytest.importorskip("langchain.agents")
+    example = runpy.run_path(str(Path(__file__).parent.parent / "examples" / "agent.py"))
+    said = "I loved Spirited Away, but no horror"
+
+    def call(name: str, **arguments: Any) -> AIMessage:
+        return AIMessage("", tool_calls=[{"name": name, "args": arguments, "id": name}])
+
+    steps = [call("remember", statement=said), call("recommend", limit=2), AIMessage("Try the first one.")]
+    model = Caller(steps=steps)
+    told = example["answer"](model, Recommender(films, None), said)
+    assert model.offered == ["search", "details", "recommend", "remember"]
+    assert len(told) == 3 and told[2] == "Try the first one."
+    assert "Spirited Away" in told[0] and '"limits": ["' in told[0]
+    listed = json.loads(told[1].partition(" -> ")[2])
+    assert len(listed) == 2 and all(r["id"] in films.rows and r["reason"] for r in listed)
+    assert [m.type for m in model.heard] == ["system", "human", "ai", "tool", "ai", "tool"]
 
 
 # LangChain's as ours
