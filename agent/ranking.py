@@ -43,7 +43,7 @@ def retrieve(
 
 
 def _query(catalogue: Catalogue, text: str, item_id: str | None) -> str:
-    return catalogue.items[catalogue.rows[item_id]].text if item_id in catalogue.rows else text
+    return catalogue.text(catalogue.rows[item_id]) if item_id in catalogue.rows else text
 
 
 def _list(catalogue: Catalogue, row: int, attribute: str | None) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 LONGEST = 20_000  # characters of a text; what follows is cut
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 # An address or a code ("https://...", "tt0114709", "4006381333931"): one word with digits or slashes, nothing to read.
 # ASCII only: a Chinese sentence has no spaces either.
 _CODE = re.compile(r"(?=[!-~]*[\d/])[!-~]{6,}")
@@ -38,12 +37,6 @@ class Item:
     title: str
     description: str = ""
     attributes: Mapping[str, Value] = field(default_factory=dict)
-
-    @property
-    def text(self) -> str:
-        """`item_text` for code that has no schema at hand: nothing is left out but numbers, booleans and dates."""
-        names = [n for n, v in self.attributes.items() if not isinstance(v, str) or not _DATE.fullmatch(v)]
-        return _joined(self, sorted(names, key=lambda name: (not is_alias(name), name)))
 
 
 @dataclass(frozen=True, slots=True)
