@@ -74,13 +74,16 @@ def difference_of(result: Summary, row: Summary) -> str:
 
 
 def verdict(result: Summary, reveal: int) -> str:
-    """In one sentence: the best arm against the best baseline (or, if that is the best, against the next)."""
+    """In one sentence: the best arm that is no baseline against the best baseline; among baselines alone, the best of
+    them against the next that ranks differently."""
     told = comparison_at(result, reveal)
-    rows = [row for row in ordered(result, reveal) if row["metrics"]]
-    if not told or len(rows) < 2:
+    best = told["best_baseline"] if told else ""
+    names = [row["name"] for row in ordered(result, reveal) if row["metrics"] and row["name"] != best]
+    judged = [n for n in names if not result["settings"][n]["baseline"] and n != "random"]
+    judged = judged or [n for n in names if told and told["arms"][n]["ties"] < told["arms"][n]["difference"]["n"]]
+    if not told or not judged:
         return "Nothing was compared."
-    best = told["best_baseline"]
-    name = rows[0]["name"] if rows[0]["name"] != best else rows[1]["name"]
+    name = judged[0]
     row = told["arms"][name]
     mean, low, high, p, effect = (
         float("nan") if v is None else float(v)

@@ -129,6 +129,7 @@ def summarise(config: Config, data: Dataset, split: Split, runs: Sequence[ArmRun
         "settings": {
             run.spec.name: {"chosen": run.settings, "tried": run.tried, "like_threshold": run.threshold,
                             "fit_seconds": run.fit_seconds, "target": run.spec.target, "error": run.error,
+                            "baseline": run.spec.baseline,
                             "messages": {str(k): r.messages for k, r in run.results.items() if r.messages}}
             for run in runs
         },
