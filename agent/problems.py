@@ -102,5 +102,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
-        found = [{"where": ".".join(map(str, e["loc"]))[:200], "what": e["msg"][:200]} for e in error.errors()[:MOST]]
+        found = [{"where": _where(e), "what": e["msg"][:200]} for e in error.errors()[:MOST]]
         return answer(request, 422, "The request is not what this route takes; see /openapi.json.", found)
+
+
+def _where(error: Any) -> str:
+    """The place as "body.likes.0"; without the name of a field that is not ours."""
+    place = error["loc"][:-1] if error["type"] == "extra_forbidden" else error["loc"]
+    return ".".join(map(str, place))[:200]

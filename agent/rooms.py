@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,7 +35,6 @@ class Room:
     directory: Path
     recommender: Recommender
     plain: Recommender
-    generation: str
 
 
 class Rooms:
@@ -60,14 +59,7 @@ class Rooms:
             raise InputError("serve: no catalogue; give at least one DIR")
 
     def _open(self, name: str, directory: Path) -> Room:
-        generation = _generation(directory)
-        recommender = Recommender.open(directory, self._model)
-        plain = copy.copy(recommender)
-        plain.llm = None
-        plain.ranked(
-            Profile(likes=(Entry(text="a warm evening"),)), 1
-        )  # loads what is loaded at first use: nobody waits for it
-        return Room(name, directory, recommender, plain, generation)
+        return _room(name, directory, Recommender.open(directory, self._model))
 
     @property
     def all(self) -> list[Room]:
@@ -87,15 +79,12 @@ class Rooms:
         self._plain.shutdown(wait=False, cancel_futures=True)
 
     async def keep_fresh(self, failed: Callable[[str, Exception], None]) -> None:
-        """Forever: opens a catalogue anew when another process has written it. `failed` hears of one that cannot be."""
-        loop = asyncio.get_running_loop()
+        """Forever: takes up what another process has written. `failed` hears of a catalogue that cannot be opened."""
         while True:
             await asyncio.sleep(CHECK)
             for room in self.all:
                 try:
-                    if await loop.run_in_executor(self._plain, _generation, room.directory) != room.generation:
-                        new = await loop.run_in_executor(self._plain, self._open, room.name, room.directory)
-                        self._rooms[room.name] = new
+                    self._rooms[room.name] = await self.plainly(lambda room=room: _fresh(room))
                 except (InputError, OSError, ValueError, KeyError) as error:  # the old one serves on
                     failed(room.name, error)
 
@@ -141,8 +130,16 @@ def _heard(future: "asyncio.Future[Any]") -> None:
         future.exception()
 
 
-def _generation(directory: Path) -> str:
-    try:
-        return (directory / "current").read_text()
-    except FileNotFoundError:
-        return ""
+def _room(name: str, directory: Path, recommender: Recommender) -> Room:
+    plain = copy.copy(recommender)
+    plain.llm = None
+    plain.ranked(Profile(likes=(Entry(text="a warm evening"),)), 1)  # loads what is loaded at first use: nobody waits
+    return Room(name, directory, recommender, plain)
+
+
+def _fresh(room: Room) -> Room:
+    """This room, or one with what was written to its catalogue since."""
+    catalogue = room.recommender.catalogue.fresh()
+    if catalogue is room.recommender.catalogue:
+        return room
+    return _room(room.name, room.directory, replace(room.recommender, catalogue=catalogue))

@@ -47,6 +47,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+_TOO_LARGE = f"At most {LARGEST} bytes."
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 log = logging.getLogger("snowmelt.service")
 
@@ -189,8 +190,17 @@ class Outermost:
         given = headers.get("x-request-id", "")
         scope["request_id"] = id_ = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         began, status, size = time.monotonic(), 0, 0
+        refused = self._refused(scope, headers)
 
         async def sending(message: Message) -> None:
+            nonlocal status
+            if size > LARGEST:  # whatever the application made of the half of a body
+                if status == 0:
+                    await _problem(started, id_, 413, _TOO_LARGE)
+                return
+            await started(message)
+
+        async def started(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -202,12 +212,12 @@ class Outermost:
             message = await receive()
             size += len(message.get("body", b""))
             if size > LARGEST:
-                raise problems.Stop(413, f"At most {LARGEST} bytes.")
+                raise problems.Stop(413, _TOO_LARGE)
             return message
 
         try:
-            if refused := self._refused(scope, headers):
-                await _problem(sending, id_, *refused)
+            if refused:
+                await _problem(started, id_, *refused)
             else:
                 await self.app(scope, receiving, sending)
         except Exception as error:  # the last resort: nobody foresaw it, and its text may quote what somebody wrote
@@ -230,7 +240,7 @@ class Outermost:
             return 403, "Another site's page may not call this service."
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:12]) > LARGEST:
-            return 413, f"At most {LARGEST} bytes."
+            return 413, _TOO_LARGE
         return None
 
     def _extra(self, path: str, id_: str) -> list[tuple[bytes, bytes]]:
