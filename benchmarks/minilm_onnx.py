@@ -11,6 +11,7 @@ import json
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -37,12 +38,12 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def value(self, array: NDArray[np.generic]) -> str:
+    def value(self, array: NDArray[Any]) -> str:
         name = f"c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def __call__(self, op: str, *inputs: str, **attributes: object) -> str:
+    def __call__(self, op: str, *inputs: str, **attributes: Any) -> str:
         name = f"n{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, list(inputs), [name], **attributes))
         return name
@@ -71,20 +72,24 @@ def bert(weights: dict[str, NDArray[np.float32]]) -> onnx.ModelProto:
     x = g("Add", embedded("word", "input_ids"), embedded("token_type", "token_type_ids"))
     x = norm(g("Add", x, positions), "embeddings.LayerNorm")
     mask = g("Cast", g("Unsqueeze", "attention_mask", g.value(np.array([1, 2]))), to=TensorProto.FLOAT)
-    hidden = g("Mul", g("Sub", mask, g.value(np.float32([1]))), g.value(np.float32([1e9])))  # 0, or -1e9 for padding
+    hidden = g(
+        "Mul", g("Sub", mask, g.value(np.array([1], np.float32))), g.value(np.array([1e9], np.float32))
+    )  # 0, or -1e9 for padding
     layers = len({name.split(".")[2] for name in weights if name.startswith("encoder.layer.")})
     for n in range(layers):
         at = f"encoder.layer.{n}"
         query = heads(linear(x, f"{at}.attention.self.query"), [0, 2, 1, 3])
         key = heads(linear(x, f"{at}.attention.self.key"), [0, 2, 3, 1])
         value = heads(linear(x, f"{at}.attention.self.value"), [0, 2, 1, 3])
-        scores = g("Mul", g("MatMul", query, key), g.value(np.float32([(WIDTH // HEADS) ** -0.5])))
+        scores = g("Mul", g("MatMul", query, key), g.value(np.array([(WIDTH // HEADS) ** -0.5], np.float32)))
         seen = g("MatMul", g("Softmax", g("Add", scores, hidden), axis=-1), value)
         joined = g("Reshape", g("Transpose", seen, perm=[0, 2, 1, 3]), g.value(np.array([0, 0, WIDTH])))
         x = norm(g("Add", x, linear(joined, f"{at}.attention.output.dense")), f"{at}.attention.output.LayerNorm")
         up = linear(x, f"{at}.intermediate.dense")
-        erf = g("Erf", g("Mul", up, g.value(np.float32([0.5**0.5]))))
-        gelu = g("Mul", g("Mul", up, g.value(np.float32([0.5]))), g("Add", erf, g.value(np.float32([1]))))
+        erf = g("Erf", g("Mul", up, g.value(np.array([0.5**0.5], np.float32))))
+        gelu = g(
+            "Mul", g("Mul", up, g.value(np.array([0.5], np.float32))), g("Add", erf, g.value(np.array([1], np.float32)))
+        )
         x = norm(g("Add", x, linear(gelu, f"{at}.output.dense")), f"{at}.output.LayerNorm")
     last = g("Identity", x)
     texts = [

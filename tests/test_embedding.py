@@ -168,11 +168,12 @@ def test_onnx_obeys_the_folders_settings(tmp_path: Path) -> None:
 
 
 def test_onnx_of_a_form_that_would_give_wrong_vectors_is_refused(tmp_path: Path) -> None:
-    for name, said, settings in (
+    cases: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("dense", "Dense", {"modules": [{"type": "sentence_transformers.models.Dense"}]}),
         ("max", "max_tokens", {"pooling": {"pooling_mode_max_tokens": True}}),
         ("image", "pixel_values", {"inputs": ("input_ids", "pixel_values")}),
-    ):
+    )
+    for name, said, settings in cases:
         with pytest.raises(InputError, match=said):
             open_embedder(f"onnx:{tiny_onnx(tmp_path / name, **settings)}")
     folder = tiny_onnx(tmp_path / "broken")
