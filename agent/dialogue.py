@@ -4,7 +4,8 @@ import re
 from typing import TYPE_CHECKING
 
 from snowmelt.agent.answers import nothing_fits, why
-from snowmelt.agent.onboarding import next_question
+from snowmelt.agent.belief import Grounds
+from snowmelt.agent.questions import answered, as_update, grounds_of, next_question
 from snowmelt.agent.types import Conversation, Question, Reply, Turn, Update
 from snowmelt.agent.understanding import apply, understand
 from snowmelt.agent.understanding.feedback import relative
@@ -26,9 +27,15 @@ def turn(recommender: "Recommender", conversation: Conversation, text: str) -> t
     """One turn. The conversation that comes back is all the state there is."""
     text = text.strip()[:LONGEST]
     language = language_of(text, conversation.language)
-    update = understand(text, recommender.vocabulary, conversation)
-    update = relative(text, update, conversation, recommender.vocabulary)
+    picked, passed, whole = answered(text, conversation.question) if conversation.question else ((), (), False)
+    if whole:
+        update = as_update(picked, text, liked=not conversation.question.about.startswith("unclear not"))  # type: ignore[union-attr]
+    else:
+        update = understand(text, recommender.vocabulary, conversation)
+        update = relative(text, update, conversation, recommender.vocabulary)
     before = conversation
+    if passed:
+        conversation = conversation.model_copy(update={"declined": (*conversation.declined, *passed)})
     if update.command == "start_over":
         conversation = Conversation(language=language, turns=conversation.turns)
     elif update.command == "undo":
@@ -46,6 +53,9 @@ def turn(recommender: "Recommender", conversation: Conversation, text: str) -> t
         update={
             "turns": (*conversation.turns, Turn(role="user", text=text), Turn(role="assistant", text=reply.text)),
             "asked": (*conversation.asked, reply.question.about) if reply.question else conversation.asked,
+            "asked_ids": (*conversation.asked_ids, *(o.item_id for o in reply.question.options if o.item_id))
+            if reply.question
+            else conversation.asked_ids,
             "question": reply.question,
             "shown": shown or conversation.shown,
             "offered": tuple(dict.fromkeys([*conversation.offered, *shown])),
@@ -78,7 +88,7 @@ def _reply(r: "Recommender", before: Conversation, now: Conversation, update: Up
         first = update.unclear[0]
         question = Question(
             kind="items",
-            about=f"unclear:{first.text}",
+            about=f"{'unclear' if first.liked else 'unclear not'}: {first.text}",
             text=say("unclear", language, words=first.text),
             options=first.options,
         )
@@ -97,7 +107,15 @@ def _reply(r: "Recommender", before: Conversation, now: Conversation, update: Up
 
 
 def _question(r: "Recommender", now: Conversation) -> Question | None:
-    return next_question(r.catalogue, now.in_force, now.asked, now.language)
+    return next_question(now, grounds(r), r.vocabulary)
+
+
+def grounds(r: "Recommender") -> Grounds:
+    """What questions are chosen from; made at the first question and kept with the vocabulary it belongs to."""
+    kept = r.vocabulary.kept
+    if "grounds" not in kept:
+        kept["grounds"] = grounds_of(r.vocabulary, getattr(r, "prior", None))
+    return kept["grounds"]
 
 
 def _joined(*parts: str) -> str:

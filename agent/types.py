@@ -93,6 +93,7 @@ class Option(Frozen):
     text: str
     item_id: str | None = None
     attribute: str | None = None
+    value: str | None = Field(default=None, description="of the attribute, where it is shown by another word")
 
 
 class Unclear(Frozen):
@@ -191,6 +192,8 @@ class Conversation(Frozen):
     history: tuple[tuple[Profile, Profile], ...] = Field(
         default=(), description="(profile, session) before each of the last changes, the newest last, for undo"
     )
+    asked_ids: tuple[str, ...] = Field(default=(), description="ids of the items that questions were about")
+    declined: tuple[Option, ...] = Field(default=(), description="options passed over in questions")
     language: Literal["en", "zh"] = "en"
 
     @property

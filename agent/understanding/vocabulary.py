@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,7 @@ class Vocabulary:
     roles: dict[str, str]
     schema: Schema
     catalogue: Catalogue = field(repr=False)
+    kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, catalogue: Catalogue) -> "Vocabulary":
@@ -133,6 +134,20 @@ class Vocabulary:
             return ()
         rows = frozenset.intersection(*sets)
         return tuple(sorted(rows)) if len(rows) <= 3 else ()
+
+    def shown(self, value: str, language: str) -> str:
+        """A value as it is said in `language`: its first Chinese alias, or itself."""
+        return self.chinese.get(key_of(value), value) if language == "zh" else value
+
+    @cached_property
+    def chinese(self) -> dict[str, str]:
+        """Folded value -> its first Chinese alias."""
+        found: dict[str, str] = {}
+        for spec, phrases in _alias_lines():
+            han = next((p for p in phrases if is_cjk(p[0])), "")
+            for part in re.split(r"[|+]", spec) if han else ():
+                found.setdefault(key_of(part.rpartition(":")[2]), han)
+        return found
 
     @cached_property
     def words(self) -> list[str]:
@@ -318,6 +333,14 @@ def _values(
     return {k: tuple(v) for k, v in values.items()}, found
 
 
+def _alias_lines() -> Iterable[tuple[str, list[str]]]:
+    text = files("snowmelt.agent.understanding").joinpath("aliases.tsv").read_text("utf-8")
+    for line in text.splitlines():
+        spec, tab, phrases = line.partition("\t")
+        if tab and not line.startswith("#"):
+            yield spec, phrases.split("|")
+
+
 def _aliases(
     values: dict[str, tuple[Target, ...]], schema: Schema
 ) -> dict[str, tuple[tuple[Target, ...], tuple[Target, ...]]]:
@@ -333,16 +356,12 @@ def _aliases(
                 return hits
         return ()
 
-    text = files("snowmelt.agent.understanding").joinpath("aliases.tsv").read_text("utf-8")
-    for line in text.splitlines():
-        if line.startswith("#") or "\t" not in line:
-            continue
-        spec, phrases = line.split("\t")
+    for spec, phrases in _alias_lines():
         together = [resolve(part) for part in spec.split("+")]
         if not together[0]:
             continue
         also = tuple(t[0] for t in together[1:] if t)
-        for phrase in phrases.split("|"):
+        for phrase in phrases:
             key = key_of(phrase)
             targets = together[0]
             if key in found:
