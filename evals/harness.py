@@ -64,19 +64,35 @@ def run(
     tune, final = (s and train_of(data, s, config.seed, cache, config.model) for s in (split.tune, split.final))
     assert final is not None
 
+    stopped, live = threading.Event(), list[Worker]()
+
+    def opened(worker: Worker) -> None:
+        live.append(worker)
+        if stopped.is_set():
+            worker.kill()
+
     def one(spec: Spec) -> ArmRun:
         path = run_folder.arm_path(out, spec)
-        if path.with_suffix(".json").exists():
-            found = run_folder.read_arm(path, spec)
+        found = run_folder.read_arm(path, spec)
+        if found is not None:
             advance(spec.name, cases)
             return found
         with run_folder.Calls(path.with_suffix(".calls.jsonl")) as calls:
-            result = _one(spec, config, data, split, levels, (tune, final), out, lambda n: advance(spec.name, n), calls)
-        run_folder.write_arm(path, result)
+            result = _one(
+                spec, config, data, split, levels, (tune, final), out, lambda n: advance(spec.name, n), calls, opened
+            )
+        if not stopped.is_set():  # else it was ended half-way
+            run_folder.write_arm(path, result)
         return result
 
-    with ThreadPoolExecutor(min(config.jobs, len(specs))) as pool:
-        runs = list(pool.map(one, specs))
+    pool = ThreadPoolExecutor(min(config.jobs, len(specs)))
+    try:
+        runs = [future.result() for future in [pool.submit(one, spec) for spec in specs]]
+    finally:  # also at Ctrl-C: nobody waits for arms that nobody asks any more
+        stopped.set()
+        for worker in live:
+            worker.kill()
+        pool.shutdown(cancel_futures=True)
     run_folder.gather_calls(out)
     return data, split, runs
 
@@ -89,6 +105,7 @@ def _levels(people: Sequence[splits.Person], reveals: Sequence[int], data: Datas
 def _one(
     spec: Spec, config: Config, data: Dataset, split: splits.Split, levels: dict[int, Level],
     trains: tuple[Train | None, Train], out: Path, advance: Callable[[int], None], calls: "run_folder.Calls",
+    opened: Callable[[Worker], None],
 ) -> ArmRun:  # fmt: skip
     """An arm may not touch the data, this run and those beside it, or what strangers' arms kept in the cache; it may
     keep things in its own place there, which ours share: vectors and replies, by content."""
@@ -108,6 +125,7 @@ def _one(
 
     try:
         with Worker(spec.target, [Path(config.data), out, *beside, kept], own, threads=1) as worker:
+            opened(worker)
             offered = [{**settings, **spec.settings} for settings in worker.grid() or [{}]]
             grid = [s for i, s in enumerate(offered) if s not in offered[:i]]
             if len(grid) == 1:

@@ -145,9 +145,14 @@ def write_arm(path: Path, arm: ArmRun) -> None:
     unfinished.replace(path.with_suffix(".json"))
 
 
-def read_arm(path: Path, spec: Spec) -> ArmRun:
-    """A finished arm."""
-    told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+def read_arm(path: Path, spec: Spec) -> ArmRun | None:
+    """A finished arm; None where it has not run, or did not run to its end: then it is tried again."""
+    try:
+        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    if told["error"]:
+        return None
     arm = ArmRun(spec, told["settings"], told["tried"], told["threshold"], told["fit_seconds"], told["error"])
     with np.load(path.with_suffix(".npz")) as arrays:
         for reveal in told["levels"]:

@@ -52,6 +52,7 @@ class Worker:
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(Path(fence.__file__)), json.dumps(limits)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, cwd=room, env=_environment(room, threads),
+            start_new_session=True,  # Ctrl-C is the judge's to hear: an arm that died of it would look like a failure
         )  # fmt: skip
         above = {guard.digest(parent) for folder in kept for parent in folder.parents}
         digests = {"forbidden": [guard.digest(p) for p in kept], "allowed": [guard.digest(p) for p in readable]}
@@ -72,6 +73,10 @@ class Worker:
             self._process.wait()
         self._log.close()
         self._home.cleanup()
+
+    def kill(self) -> None:
+        """End the process now; whoever waits for its answer gets ArmError."""
+        self._process.kill()
 
     def grid(self) -> list[dict[str, Any]]:
         """The settings that the arm offers for tuning; empty when it has none."""

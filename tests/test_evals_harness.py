@@ -1,8 +1,11 @@
 """The harness end to end on a small world of its own: guards, cheaters, a stranger's arm, resuming, determinism."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,9 +18,9 @@ pytest.importorskip("sklearn", reason="pip install snowmelt[eval]")
 from evals_world import ITEMS, ndcg, world
 from snowmelt.evals import evaluate, splits
 from snowmelt.evals.__main__ import main
+from snowmelt.evals.compare import compare_runs
 from snowmelt.evals.loading import load
 from snowmelt.evals.scoring import rank
-from snowmelt.evals.compare import compare_runs
 from snowmelt.retrieval.errors import InputError
 
 
@@ -86,6 +89,28 @@ def test_an_interrupted_run_goes_on_and_another_run_is_refused(taste: Path, tmp_
     assert fits() > before
     with pytest.raises(InputError, match="another run"):
         evaluate(taste, arms=["popularity"], reveal=[1], seed=1, out=out, cache=kept)
+
+
+def test_ctrl_c_ends_a_run_that_then_goes_on(taste: Path, tmp_path: Path):
+    (tmp_path / "slow.py").write_text(
+        "import os, time\ndef slow(train):\n    time.sleep(0 if 'QUICK' in os.environ else 60)\n"
+        "    return lambda case: list(range(len(train.ids)))\n"
+    )
+    command = [sys.executable, "-m", "snowmelt.evals", str(taste), "--reveal", "1", "--out", "run", "--jobs", "1",
+               "--arms", "popularity,slow.py:slow"]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.glob("run/arms/popularity*.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)  # the slow arm has started
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=20)[1]
+    assert process.returncode == 130 and "goes on" in said and "Traceback" not in said
+    first = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("run/arms/*.json")}
+    assert len(first) == 1
+    subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "QUICK": "1"}, stdout=subprocess.DEVNULL)
+    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("run/arms/*.json")}
+    assert len(after) == 2 and first.items() <= after.items()
 
 
 def test_the_run_folder_replays_elsewhere(taste: Path, tmp_path: Path):
