@@ -42,6 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `snowmelt ... | head`: nobody reads any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # a full disk, a folder that may not be written, a file where a folder should be
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"snowmelt: {where}{error.strerror or error}\n")
+        return 2
 
 
 class _Parser(argparse.ArgumentParser):
@@ -126,3 +130,7 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", default="local", metavar="SPEC", help=MODEL)
     command.add_argument("--base-url", metavar="URL", help="another OpenAI-compatible endpoint for openai:NAME")
     command.add_argument("--no-llm", action="store_true", help="leave the language model out")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
