@@ -134,7 +134,9 @@ def say_to(
     meta, scores = score_cases(train, answer, [Case(number)], alone=True)
     asked = None
     if question is not None:
-        options = [{n: getattr(o, n, None) for n in ("text", "item_id", "attribute")} for o in question.options]
+        options = [
+            {n: getattr(o, n, None) for n in ("text", "item_id", "attribute", "value")} for o in question.options
+        ]
         asked = {"kind": question.kind, "text": question.text, "options": options}
     return {**meta[0], "question": asked}, scores.tobytes()
 

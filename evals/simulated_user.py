@@ -113,12 +113,14 @@ class SimulatedUser:
         return share, share - len(rows) / self.attributes.count
 
     def _about_values(self, options: Sequence[Option]) -> str:
-        lifts = [self._lift(option.attribute, option.text) for option in options]
+        """The value most typical of its likes; values that no item has (a decade, say) mean nothing to it."""
+        values = [(option.attribute, option.value or option.text) for option in options]
+        lifts = [self._lift(*value) for value in values]
         best = max(range(len(options)), key=lambda i: lifts[i][1])
         share, lift = lifts[best]
         if share >= 0.2 and lift > 0:
             return options[best].text
-        return NEITHER if len(self.likes) else UNKNOWN
+        return NEITHER if len(self.likes) and any(len(self.attributes.rows(*value)) for value in values) else UNKNOWN
 
     def _in_general(self) -> str:
         """Asked openly: the two categories most typical of its likes, and no title."""

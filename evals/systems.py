@@ -100,11 +100,13 @@ Arm = Callable[[Train], Scorer]
 
 @dataclass(frozen=True)
 class Option:
-    """One answer that is offered: choosing it is saying `text`."""
+    """One answer that is offered: choosing it is saying `text`. `value`: of the attribute, where the text is another
+    word for it."""
 
     text: str
     item_id: str | None = None
     attribute: str | None = None
+    value: str | None = None
 
 
 @dataclass(frozen=True)

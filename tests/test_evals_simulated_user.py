@@ -91,6 +91,9 @@ def test_it_answers_each_kind_of_question(data: Dataset):
         == taste
     )
     assert who.answer(Asked("attribute", "?", (Option(other, attribute="categories"), Option("nothing")))) == NEITHER
+    assert who.answer(Asked("attribute", "?", (Option("1980s"), Option("1990s")))) == UNKNOWN
+    other_words = Option("dark ones", attribute="categories", value=taste)
+    assert who.answer(Asked("attribute", "?", (other_words, Option("nothing")))) == "dark ones"
     assert who.answer(items([stranger, shown[0], shown[1]])) == f"Title{shown[0]}q, Title{shown[1]}q"
     assert who.answer(items([stranger, shown[0]], "versus")) == f"Title{shown[0]}q"
     assert who.answer(items([stranger, gold[0]], "versus")) == UNKNOWN
