@@ -10,14 +10,14 @@ from pydantic import BaseModel
 from snowmelt.agent.llm import LLM, Completion, Message, Scores
 
 _EMAIL = re.compile(r"[\w.+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?(?![A-Za-z0-9])")
 _CHINESE_ID = re.compile(r"(?<!\d)\d{17}[\dXx](?![\dXx])")
 _CARD = re.compile(r"(?<![\d.])\d(?:[ -]?\d){12,18}(?![\d.])")
 # +49 30 1234567 · (555) 123-4567 · 030/1234567 · 138 1234 5678; not 1999-2004, 12.99 or 2024-01-15
 _PHONE = re.compile(
-    r"(?<![\w.])(?:\+\d{1,3}[ ./-]?(?:\(?\d{1,4}\)?[ ./-]?){2,5}\d{2,4}|\(\d{2,5}\)[ ./-]?\d{3,4}[ ./-]?\d{3,4}"
+    r"(?<![A-Za-z0-9_.])(?:\+\d{1,3}[ ./-]?(?:\(?\d{1,4}\)?[ ./-]?){2,5}\d{2,4}|\(\d{2,5}\)[ ./-]?\d{3,4}[ ./-]?\d{3,4}"
     r"|0\d{1,4}[ ./-]\d{3,4}[ ./-]?\d{2,5}|0\d{8,11}|1[3-9]\d[ -]?\d{4}[ -]?\d{4}|\d{3}[ .-]\d{3}[ .-]\d{4})"
-    r"(?![\w.]*\d)"
+    r"(?![A-Za-z0-9_.]*\d)"
 )
 _EXAMPLES = (
     "I loved Ratatouille, write me at anna.schmidt+films@example.org",
