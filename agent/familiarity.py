@@ -169,7 +169,7 @@ def _combined(
         if len(rows) < FEW:
             continue
         table = np.array([known[keys[i]] for i in rows])
-        # Fame is not spread evenly: the few best known are far ahead, as likes are. A probability does that, not its log.
+        # Fame is not spread evenly: the few best known are far ahead, as likes are. The log would hide that.
         values[rows] = _standard(np.exp(np.clip(_standard(debiased(table[:, 0], table[:, 1], table[:, 2:])), -3, 3)))
         weights.append((len(rows), trust(table[:, 0], table[:, 1], table[:, 2:])))
     total = sum(n for n, _ in weights)

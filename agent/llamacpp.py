@@ -36,6 +36,10 @@ class Engine:
     """One loaded model. Raises ValueError if the file cannot be loaded."""
 
     def __init__(self, path: Path, *, context: int, threads: int | None = None) -> None:
+        # llama.cpp's threads wait for each other some hundred times for each token. GNU's OpenMP, which reads this when it
+        # is loaded, has them spin; on a busy machine each then waits for one that does not run: 40 titles took 77-99 s
+        # with two threads, 9-12 s with one, and 3-5 s like this (load 17-20 on two cores).
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
         import llama_cpp.llama_cpp as c
 
         self._c: Any = c
