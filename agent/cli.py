@@ -59,7 +59,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> NoReturn:
         from importlib.metadata import version
 
-        parser.exit(0, f"snowmelt {version('snowmelt')}\n")
+        sys.stdout.write(f"snowmelt {version('snowmelt')}\n")
+        parser.exit(0)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -108,11 +108,11 @@ def facts(item: Item) -> list[str]:
         if isinstance(value, tuple):
             text = ", ".join(value[:3])
         elif isinstance(value, float):
-            unit = item.attributes.get("currency", "") if name == "price" else _UNITS.get(name)
-            if unit is None:  # a bare number says nothing without its name
+            unit = item.attributes.get("currency") if name == "price" else _UNITS.get(name)
+            if not isinstance(unit, str):  # a bare number says nothing without its name
                 text = f"{name.replace('_', ' ')} {value:g}"
             else:
-                text = f"{value:.2f} {unit}".rstrip() if name == "price" else f"{value:g} {unit}"
+                text = f"{value:.2f} {unit}" if name == "price" else f"{value:g} {unit}"
         else:
             text = value
         if 0 < len(text) <= 60 and not (isinstance(value, tuple) and set(value[:3]) & said):
