@@ -21,6 +21,10 @@ CHUNK = 64  # tokens of a text evaluated at once
 BATCH = 512  # tokens of parallel texts evaluated at once
 PARALLEL = 16  # of those texts at most (more are no faster), and ...
 CELLS = 8192  # ... tokens that all their caches hold together (SmolLM2-135M: 23 kB each)
+# llama.cpp's threads wait for each other some hundred times for each token. GNU's OpenMP, which reads this when it is
+# loaded, has them spin; on a busy machine they then keep each other from running: 40 titles took 77 to 99 s with two
+# threads, 9 to 12 s with one, and 3 to 5 s like this (load 17 to 20 on two cores).
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 _log: list[Any] = []  # the callback that swallows llama.cpp's log lines must outlive every model
 
 
@@ -36,10 +40,6 @@ class Engine:
     """One loaded model. Raises ValueError if the file cannot be loaded."""
 
     def __init__(self, path: Path, *, context: int, threads: int | None = None) -> None:
-        # llama.cpp's threads wait for each other some hundred times for each token. GNU's OpenMP, which reads this when it
-        # is loaded, has them spin; on a busy machine each then waits for one that does not run: 40 titles took 77-99 s
-        # with two threads, 9-12 s with one, and 3-5 s like this (load 17-20 on two cores).
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
         import llama_cpp.llama_cpp as c
 
         self._c: Any = c
