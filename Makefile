@@ -1,5 +1,5 @@
 # Two commands: `make run` (the chat) and `make test` (everything that CI runs). Both use the built wheel, in .venv.
-PYTHON ?= python3
+PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python3)
 VENV := .venv
 # Only what Snowmelt needs of llama.cpp: 9.3 CPU-minutes instead of 11.6. GGML_NATIVE=OFF: built for AVX2, since the code
 # that -march=native selects on processors with AMX crashed in llama_decode, and pip keeps this wheel for other machines.
