@@ -25,6 +25,7 @@ from snowmelt.retrieval.lexical import Lexical
 __all__ = ["Catalogue", "build"]
 
 _EXACT = 5_000  # allowed items up to which numpy's exact search is as quick as the index
+_MORE = 100  # neighbours asked beyond those needed: HNSW finds more of the true ones when it looks for more
 _MOST_ASKED = 2_000  # neighbours asked of the index before exact search is quicker
 
 
@@ -124,8 +125,8 @@ class Catalogue:
         queries = queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-9)
         if k <= 0 or not len(queries):
             return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
-        asked = k if allowed == count else math.ceil(1.5 * k * count / allowed) + 10
-        indexed = asked <= max(k, _MOST_ASKED) and (allowed == count or allowed > _EXACT)
+        asked = math.ceil(2 * k * count / allowed) + _MORE
+        indexed = allowed == count or (allowed > _EXACT and asked <= _MOST_ASKED)
         found = self._ask(queries, min(asked, count)) if indexed else [np.empty(0, np.int64)] * len(queries)
         rows, cosines = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         every = None
@@ -136,7 +137,7 @@ class Catalogue:
                 if every is None:
                     every = np.arange(count) if mask is None else np.flatnonzero(mask)
                 near = every
-            cosine = (self.vectors if len(near) == count else self.vectors[near]) @ query
+            cosine = (self.vectors if near is every and mask is None else self.vectors[near]) @ query
             if len(near) > k:
                 least = np.partition(cosine, -k)[-k]
                 near, cosine = near[cosine >= least], cosine[cosine >= least]

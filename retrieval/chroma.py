@@ -75,7 +75,8 @@ def _fill(folder: Path) -> None:
     from snowmelt.retrieval.lexical import Lexical
 
     items, schema = Items(folder), load_schema(folder)
-    Lexical(item_text(item, schema) for item in items).save(folder / "bm25")  # while the embedder is at work
+    texts = (item_text(items.read(row), schema) for row in range(len(items)))
+    Lexical(texts).save(folder / "bm25")  # while the embedder is at work
     vectors: NDArray[np.float32] = np.load(folder / "vectors.npy", mmap_mode="r")
     count, done = len(vectors), 0
     opened = client(folder)

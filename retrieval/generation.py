@@ -51,22 +51,23 @@ class Items(Sequence[Item]):
         if len(self) <= _IN_MEMORY:
             return self._all[row]
         if isinstance(row, slice):
-            return [self._read(r) for r in range(*row.indices(len(self)))]
+            return [self.read(r) for r in range(*row.indices(len(self)))]
         if not -len(self) <= row < len(self):
             raise IndexError(row)
-        return self._read(row % len(self))
+        return self.read(row % len(self))
 
     def __iter__(self) -> Iterator[Item]:
-        return iter(self._all) if len(self) <= _IN_MEMORY else map(self._read, range(len(self)))
+        return iter(self._all) if len(self) <= _IN_MEMORY else map(self.read, range(len(self)))
 
     @cached_property
     def _all(self) -> list[Item]:
-        return [self._read(row) for row in range(len(self))]
+        return [self.read(row) for row in range(len(self))]
 
     def line(self, row: int) -> bytes:
         return self._map[self._offsets[row] : self._offsets[row + 1]]
 
-    def _read(self, row: int) -> Item:
+    def read(self, row: int) -> Item:
+        """One item, parsed anew: for whoever passes over all of them once and keeps none."""
         return from_row(json.loads(self.line(row)))
 
 

@@ -174,7 +174,7 @@ def _stage(
             report.removed = len(left)
         elif before.items is not None:
             for row in left.values():
-                item = to_row(before.items[row])
+                item = to_row(before.items.read(row))
                 put("kept", item["id"], item["title"], item["description"], item["attributes"])
             report.kept = len(left)
     tell("reading", report.count, report.count)

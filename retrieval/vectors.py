@@ -42,7 +42,7 @@ def fill_vectors(
         items = Items(folder)
         for start in range(0, len(fresh), BATCH):
             rows = fresh[start : start + BATCH]
-            vectors[rows] = _embedded(embedder, [item_text(items[int(row)], schema) for row in rows])
+            vectors[rows] = _embedded(embedder, [item_text(items.read(int(row)), schema) for row in rows])
             tell("embedding", start + len(rows), len(fresh))
             if start + BATCH < len(fresh):
                 child.say(int(fresh[start + BATCH]))

@@ -67,6 +67,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 
 def test_nearest_with_masks_is_exact_enough(many: Catalogue) -> None:
     queries = many.vectors[:40] + 0.01
+    norms = np.linalg.norm(queries, axis=1, keepdims=True)
     for share in (1.0, 0.6, 0.3, 0.01, 0.001):
         mask = np.random.default_rng(1).random(len(many.ids)) < share
         rows, cosines = many.nearest(queries, 30, mask)
@@ -75,6 +76,8 @@ def test_nearest_with_masks_is_exact_enough(many: Catalogue) -> None:
         exact = np.argsort(-np.where(mask, queries @ many.vectors.T, -9))[:, : rows.shape[1]]
         found = np.mean([len(set(a) & set(b)) for a, b in zip(rows.tolist(), exact.tolist(), strict=True)])
         assert found >= 0.85 * rows.shape[1], (share, found)
+    every, cosines = many.nearest(queries[:2], len(many.ids))
+    assert np.allclose(np.take_along_axis(queries[:2] @ many.vectors.T, every, 1), cosines * norms[:2], atol=1e-4)
     assert many.nearest(queries[:2], 5, np.zeros(len(many.ids), bool))[0].shape == (2, 0)
     against = many.vectors @ many.vectors[0] < 0.2  # everything that is near is not allowed
     assert many.nearest(many.vectors[:1], 50, against)[0].shape == (1, 50)
