@@ -121,3 +121,86 @@ def ridge_fold_in(factors: Floats, liked: Sparse, targets: Floats, regularisatio
                 own @ own.T + regularisation * np.eye(len(rows), dtype=np.float32), targets[rows]
             )
     return people
+
+
+def lift(X: Sparse, shrink: float = 10.0, neighbours: int = 2000, block: int = 2048) -> Sparse:
+    """How much a like of i raises the odds of j: ln(1 + C_ij / (shrink * p_j)), csr float32 [items, items].
+
+    C = X' diag(w) X counts co-likes, a person with n likes weighing w ~ 1 / sqrt(n) (mean 1); p_j is the share of people
+    who like j. Of each row the `neighbours` with the most co-likes are kept (cutting by lift would leave only the rare),
+    the diagonal is empty. A person x is scored by
+    ln p_j + (x @ L)_j / sqrt(|x|): naive Bayes with conditionals (C_ij + shrink * p_j) / (c_i + shrink), in which what
+    does not depend on j is left out, tempered because likes are not independent (Bennett, *Assessing the calibration of
+    Naive Bayes posterior estimates*, CMU-CS-00-155, 2000, has why).
+    """
+    from scipy.sparse import csr_matrix, diags, vstack
+
+    length = np.diff(X.indptr).astype(np.float32)
+    weight = np.divide(1.0, np.sqrt(length), out=np.zeros_like(length), where=length > 0)
+    weight *= np.count_nonzero(length) / max(float(weight.sum()), 1e-9)
+    columns, weighted = X.T.tocsr().astype(np.float32), (diags(weight) @ X).tocsr().astype(np.float32)
+    share = np.maximum(popularity(X), 1) / max(1, X.shape[0])
+    parts = []
+    for start in range(0, columns.shape[0], block):
+        rows = (columns[start : start + block] @ weighted).tocsr()
+        owner = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+        rows.data[rows.indices == start + owner] = 0.0
+        data, (row, column) = _strongest(rows, owner, neighbours)
+        parts.append(csr_matrix((np.log1p(data / (shrink * share[column])), (row, column)), shape=rows.shape))
+    return vstack(parts, format="csr", dtype=np.float32)
+
+
+def _strongest(rows: Sparse, owner: NDArray[np.int64], most: int) -> Any:
+    """(data, (row, column)) of the `most` largest positive values of each row; ties by column."""
+    # Rank within each row: sort by (row, -value, column), so that ties are cut the same way every time.
+    order = np.lexsort((rows.indices, -rows.data, owner))
+    rank = np.arange(len(order)) - np.repeat(rows.indptr[:-1], np.diff(rows.indptr))
+    keep = order[(rank < most) & (rows.data[order] > 0)]
+    return rows.data[keep], (owner[keep], rows.indices[keep])
+
+
+def aspects(
+    X: Sparse, count: int = 20, rounds: int = 40, spread: float = 0.5, smooth: float = 0.05, seed: int = 0
+) -> tuple[Floats, Floats]:
+    """Kinds of taste: (p(item | aspect) float32 [count, items], p(aspect) float32 [count]) by MAP expectation-maximisation.
+
+    Hofmann, *Latent Semantic Models for Collaborative Filtering*, TOIS 2004, with Dirichlet priors `spread` on people
+    and `smooth` on items (LDA's MAP). One start depends on `seed`; averaging a few starts is markedly better.
+    """
+    rng = np.random.default_rng(seed)
+    people, items = X.shape
+    taste = rng.dirichlet(np.ones(count), people).astype(np.float32)
+    share = rng.dirichlet(np.full(items, 0.5), count).astype(np.float32)
+    mass = np.zeros(count, np.float32)
+    who, what = X.nonzero()
+    by_person, by_item = _grouping(who, people), _grouping(what, items)
+    for _ in range(rounds):
+        owed = taste[who] * share.T[what]
+        owed /= np.maximum(owed.sum(axis=1, keepdims=True), 1e-30)
+        given = by_person @ owed
+        mass = given.sum(axis=0)
+        taste = given + np.float32(spread)
+        taste /= taste.sum(axis=1, keepdims=True)
+        share = (by_item @ owed).T + np.float32(smooth)
+        share /= share.sum(axis=1, keepdims=True)
+    return share, mass / max(float(mass.sum()), 1e-9)
+
+
+def aspects_fold_in(share: Floats, mean: Floats, liked: Sparse, strength: float = 4.0, rounds: int = 20) -> Floats:
+    """p(item | person) of new people, float32 [people, items]: EM over their likes, Dirichlet(`strength` * `mean`)."""
+    taste = np.tile(mean, (liked.shape[0], 1))
+    who, what = liked.nonzero()
+    by_person = _grouping(who, liked.shape[0])
+    for _ in range(rounds):
+        owed = taste[who] * share.T[what]
+        owed /= np.maximum(owed.sum(axis=1, keepdims=True), 1e-30)
+        taste = by_person @ owed + np.float32(strength) * mean
+        taste /= taste.sum(axis=1, keepdims=True)
+    return (taste @ share).astype(np.float32)
+
+
+def _grouping(owner: NDArray[np.integer], count: int) -> Sparse:
+    """csr [count, len(owner)]: a product with it sums the rows of each owner."""
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix((np.ones(len(owner), np.float32), (owner, np.arange(len(owner)))), shape=(count, len(owner)))

@@ -1,0 +1,112 @@
+"""What an item without behaviour inherits: the content of items as numbers, and a map from content to what is learned.
+
+A new item is scored as items like it are scored: ridge regression of the known items' scores on their content, which
+shrinks towards the mean where the content says little (Gantner et al., *Learning Attribute-to-Feature Mappings for
+Cold-Start Recommendations*, ICDM 2010; here the map serves any signal, not one model's factors).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
+
+LONGEST_VALUE = 60  # characters of a text attribute up to which it is a value, not prose
+MOST_VALUES = 500  # attribute values that are features of the map: the most frequent
+BLOCK = 64  # people whose likes are compared with the catalogue at a time
+
+
+@dataclass(frozen=True)
+class Content:
+    """Items as numbers, in row order. `vectors` float32 [items, dim], length 1; `values` csr float32 [items, values], an
+    item's attribute values weighted by rarity, length 1 (or empty); `numbers` float32 [items, numeric], standardised.
+    """
+
+    vectors: Floats
+    values: Sparse
+    numbers: Floats
+
+    def signals(self, liked: Sparse, rows: NDArray[np.integer] | slice = slice(None)) -> dict[str, Floats]:
+        """dense: cosine to the nearest like. attributes: mean cosine of attribute values. Each [people, rows].
+
+        `liked` csr [people, items]; an item's own likes say nothing of it but that it is itself: cosine 1.
+        """
+        vectors, values = self.vectors[rows], self.values[rows]
+        dense = np.zeros((liked.shape[0], len(vectors)), np.float32)
+        for start in range(0, liked.shape[0], BLOCK):
+            part = liked[start : start + BLOCK]
+            items, place = np.unique(part.indices, return_inverse=True)
+            some = np.flatnonzero(np.diff(part.indptr))  # reduceat wants no empty runs
+            if len(some):
+                cosine = self.vectors[items] @ vectors.T
+                dense[start + some] = np.maximum.reduceat(cosine[place], part.indptr[some], axis=0)
+        count = np.maximum(np.diff(liked.indptr), 1)[:, None].astype(np.float32)
+        attributes = np.asarray((liked @ self.values @ values.T).todense(), np.float32) / count
+        return {"dense": dense, "attributes": attributes}
+
+    def features(self) -> Floats:
+        """What the map reads, float32 [items, features]: constant, vectors, numbers, the frequent attribute values."""
+        often = np.argsort(-np.diff(self.values.tocsc().indptr), kind="stable")[:MOST_VALUES]
+        values = self.values[:, np.sort(often)].toarray()
+        return np.hstack([np.ones((len(self.vectors), 1), np.float32), self.vectors, 0.5 * self.numbers, values])
+
+
+def content(vectors: Floats, attributes: Sequence[Mapping[str, Any]]) -> Content:
+    """`attributes`: one mapping an item (lists or tuples of strings, strings, numbers); other kinds are left out."""
+    from scipy.sparse import csr_matrix
+
+    names: dict[tuple[str, str], int] = {}
+    rows, columns = [], []
+    numeric = sorted({n for item in attributes for n, v in item.items() if isinstance(v, int | float)})
+    numbers = np.full((len(attributes), len(numeric)), np.nan, np.float32)
+    for row, item in enumerate(attributes):
+        for name, value in item.items():
+            if isinstance(value, int | float):
+                numbers[row, numeric.index(name)] = value
+                continue
+            for one in {value} if isinstance(value, str) else set(value or ()):
+                if 0 < len(one) <= LONGEST_VALUE:
+                    rows.append(row)
+                    columns.append(names.setdefault((name, one.casefold()), len(names)))
+    shape = (len(attributes), max(1, len(names)))
+    values = csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
+    values.data[:] = 1.0  # a value that was given twice counts once
+    often = np.bincount(values.indices, minlength=shape[1])
+    values.data = np.log(len(attributes) / np.maximum(often, 1)).astype(np.float32)[values.indices]
+    lengths = np.sqrt(np.asarray(values.multiply(values).sum(axis=1)).ravel())
+    values.data /= np.repeat(np.maximum(lengths, 1e-9), np.diff(values.indptr)).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        known = np.isfinite(numbers)
+        mean = np.where(known, numbers, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        spread = np.sqrt(np.where(known, (numbers - mean) ** 2, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
+        numbers = np.where(known, (numbers - mean) / np.maximum(spread, 1e-9), 0).astype(np.float32)
+    return Content(np.asarray(vectors, np.float32), values, numbers)
+
+
+@dataclass(frozen=True)
+class Map:
+    """From the scores of known items to those of new ones: `known` [m, features], `new` [u, features], `inverse` the
+    inverse of the regularised Gram matrix of `known`."""
+
+    known: Floats
+    new: Floats
+    inverse: Floats
+
+    def __call__(self, scores: NDArray[np.floating]) -> Floats:
+        """[..., m] scores of known items -> [..., u] of new ones."""
+        return np.asarray(((np.asarray(scores, np.float32) @ self.known) @ self.inverse) @ self.new.T, np.float32)
+
+
+def fit_map(features: Floats, known: NDArray[np.integer], new: NDArray[np.integer], ridge: float = 10.0) -> Map:
+    """The map between rows `known` and `new` of `features` [items, features]; the constant (column 0) is not shrunk."""
+    own = features[known]
+    gram = own.T @ own
+    penalty = np.full(len(gram), ridge, np.float32)
+    penalty[0] = 1e-3
+    gram[np.diag_indices_from(gram)] += penalty
+    inverse = np.linalg.inv(gram.astype(np.float64)).astype(np.float32)
+    return Map(own, features[new], inverse)
