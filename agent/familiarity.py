@@ -19,6 +19,7 @@ from snowmelt.prompts import render
 
 Floats = NDArray[np.float32]
 NEUTRAL = 0.25  # share of the likelihood after a prompt that says nothing which is taken off (evals/README.md)
+UNKNOWN, KNOWN = 0.6, 0.9  # nats: at and below the first the model is not trusted at all, from the second on it is
 LONGEST = 60  # characters of a title that are read, up to a word's end; shop titles run on for hundreds
 PROMPTS = {"other": "familiar", "zh": "familiar_zh"}  # one prompt a line; the first says nothing of fame
 COUNT = 4
@@ -190,7 +191,16 @@ def debiased(
 
 
 def trust(lengths: NDArray[np.float64], neutral: NDArray[np.float64], famous: NDArray[np.float64]) -> float:
-    return 1.0
+    """0..1: does the model know such titles at all? Told by what the mention of fame does to them, without behaviour.
+
+    Titles that people talk about become likelier by it, some of them by far; descriptions, codes and made-up names gain
+    little and all alike. sqrt(mean x deviation) of the gain in nats per token was 0.87 to 1.4 where the values go with
+    popularity (films, films of ReDial, artists: Spearman 0.26 to 0.46) and 0 to 0.64 where they do not (office, beauty,
+    sports, toys, news: -0.02 to 0.14; made-up words, codes, names of people).
+    """
+    gain = (famous.mean(axis=1) - neutral) / lengths
+    known = np.sqrt(max(gain.mean(), 0.0) * gain.std())
+    return float(np.clip((known - UNKNOWN) / (KNOWN - UNKNOWN), 0.0, 1.0))
 
 
 def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:

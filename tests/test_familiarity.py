@@ -147,6 +147,19 @@ def test_scripts_are_compared_among_themselves(tmp_path: Path) -> None:
     assert not any("字" in t for p, texts in llm.scored if p.isascii() for t in texts)
 
 
+def test_where_fame_changes_nothing_the_weight_is_nothing(tmp_path: Path) -> None:
+    """The model has an opinion of the titles, but it is the same one whether fame is asked for or not."""
+    assert familiarity(ScriptedLLM(scorer=known), tmp_path / "a", TITLES, domain="films").weight > 0.8
+    same = ScriptedLLM(scorer=lambda prefix, text: -1.0 - int(text.split()[-1]) / 20)
+    likelier = ScriptedLLM(scorer=lambda prefix, text: -1.0 if "famous" in prefix else -3.0)
+    less = ScriptedLLM(scorer=lambda prefix, text: known(prefix, text) - (3.0 if "text" not in prefix else 0.0))
+    for name, llm in (("b", same), ("c", likelier), ("d", less)):
+        found = familiarity(llm, tmp_path / name, TITLES, domain="films")
+        assert found.weight == 0 and "does not know" in found.why
+    few = familiarity(ScriptedLLM(scorer=known), tmp_path / "e", TITLES[:10], domain="films")
+    assert few.weight == 0 and "fewer" in few.why and not few.values.any()
+
+
 def test_the_domain_is_told_by_columns_or_by_titles() -> None:
     llm = ScriptedLLM(scorer=lambda prefix, text: -1.0 if "books" in prefix else -2.0)
     assert domain_of(llm, TITLES, ["year", "Directors"]) == "movies" and not llm.scored
