@@ -16,13 +16,13 @@ STYLE = """
 --win:#3fbfa8;--loss:#ec7f68;--found:#2a9c88;--ranking:#c98f2d;--retrieval:#44505b;--c0:#5db1f0;--c1:#ec7f68;
 --c2:#3fbfa8;--c3:#c08fe6;--c4:#e0a43c;--c5:#aab7c4}
 }*{box-sizing:border-box}
-body{margin:0 auto;max-width:1140px;padding:2rem 1.2rem 4rem;background:var(--bg);color:var(--ink);
+body{margin:0 auto;max-width:1180px;padding:2rem 1.2rem 4rem;background:var(--bg);color:var(--ink);
 font:15px/1.55 system-ui,"Noto Sans","Noto Sans CJK SC",sans-serif}
 h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2.4rem 0 .5rem}p{max-width:74ch}.lead{font-size:1.05rem}
 .dimmed,caption{color:var(--dim)}.scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.86rem}
 caption{text-align:left;padding:.3rem 0}
-th,td{padding:.32rem .55rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+th,td{padding:.32rem .42rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}thead th{border-bottom:2px solid var(--line);font-weight:600}
 tr.best td{background:var(--band);font-weight:650}
 td small{color:var(--dim)}td small,th small{font-size:.92em;font-weight:400}.bad{color:var(--loss)}
@@ -165,7 +165,8 @@ def differences(rows: Sequence[tuple[str, Sequence[float], float]]) -> str:
     for tick in (-1, -0.5, 0, 0.5, 1):
         style = "zero" if tick == 0 else "grid"
         parts.append(f'<line class="{style}" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="6" y2="{height - 22}"/>')
-        parts.append(f'<text class="axis" x="{x(tick):.1f}" y="{height - 6}" text-anchor="middle">{tick:+g}</text>')
+        place, label = f'x="{x(tick):.1f}" y="{height - 6}"', f"{tick:+g}" if tick else "0"
+        parts.append(f'<text class="axis" {place} text-anchor="middle">{label}</text>')
     for i, (name, values, mean) in enumerate(rows):
         at = 20 + 24 * i
         parts.append(f'<text class="name" x="192" y="{at + 4}" text-anchor="end">{escape(name)}</text>')

@@ -84,7 +84,7 @@ def _table(result: Summary, reveal: int) -> str:
     return (
         f"<div class=scroll><table><caption>Split: {escape(result['split'])}{label}</caption><thead><tr><th>arm"
         f"<th>{MAIN} <small>95%</small><th>n<th>minus best baseline <small>95%, d_z, p (Holm)</small><th>recall@10"
-        "<th>degraded<th>failures<th>tokens in / out<th>p50 / p95 ms</tr>"
+        "<th>degraded<th>failed<th>tokens <small>in / out</small><th>ms <small>p50 / p95</small></tr>"
         f"</thead>{''.join(rows)}</table></div>"
     )
 
@@ -164,7 +164,6 @@ def _pairs(result: Summary, reveal: int) -> str:
     return (
         f"<h2>Person by person</h2><p class=dimmed>Each dot is one person: {MAIN} minus that of "
         f"{escape(told['best_baseline'])}, with {reveal} revealed (n = {len(base)}). The bar is the mean.</p>"
-        + charts.differences(rows)
         + charts.differences(rows)
     )
 
