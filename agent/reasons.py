@@ -86,15 +86,21 @@ def explain_all(
     quotes = _quotes(catalogue, items, profile, language)
     used: Counter[object] = Counter()
     chosen = []
+
+    def worth(made: _Made) -> float:
+        return made.worth - sum(used[mark] * cost for mark, cost in _marks(made))
+
     for item, quoted in zip(items, quotes, strict=True):
         found = [*_shared(catalogue, item, profile, language), *_asked(item, profile, language), *quoted]
         found = [m for m in found if verified(m.reason, item, profile, catalogue)]
         mine: list[_Made] = []
         while found and len(mine) < MOST:
-            best = max(found, key=lambda m: m.worth - sum(used[mark] * cost for mark, cost in _marks(m)))
+            best = max(found, key=worth)
+            if mine and worth(best) <= 0:  # said of others already, and there is a reason
+                break
             mine.append(best)
             used.update(mark for mark, _ in _marks(best))
-            found = [m for m in found if m.worth > 0 and m.family != best.family and m.reason.span != best.reason.span]
+            found = [m for m in found if m.family != best.family and m.reason.span != best.reason.span]
         chosen.append(tuple(m.reason for m in mine))
     return chosen
 

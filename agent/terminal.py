@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
 from snowmelt.agent.recommender import Recommender
@@ -41,8 +42,14 @@ def chat(recommender: Recommender, *, demo: bool, stdin: TextIO | None, out: Tex
 
     console = Console(file=out, highlight=False, soft_wrap=False, width=None if out.isatty() else 100)
     typed = stdin is not None and stdin.isatty()
+    first = "" if typed or stdin is None else stdin.readline()
     replies: list[Reply] = []
-    lines = _typed(console) if typed else _piped(stdin, replies if demo else None)
+    if typed:
+        lines = _typed(console)
+    elif first:
+        lines = chain([first], stdin or ())
+    else:
+        lines = _script(replies) if demo else iter(())
     zh = "中文也可以。"
     console.print(f"[bold]Snowmelt[/] · {len(recommender.catalogue.items):,} items. Say hello, or what you love. {zh}")
     if typed:
@@ -60,7 +67,7 @@ def chat(recommender: Recommender, *, demo: bool, stdin: TextIO | None, out: Tex
             conversation, reply = recommender.reply(conversation, line)
         replies.append(reply)
         show(console, reply)
-    if not typed and not conversation.profile.empty:
+    if first and not conversation.profile.empty:
         console.print()
         console.print("What was understood", style="bold")
         console.print("\n".join(f"  {line}" for line in described(conversation.profile)), markup=False)
@@ -69,19 +76,26 @@ def chat(recommender: Recommender, *, demo: bool, stdin: TextIO | None, out: Tex
 
 def show(console: "Console", reply: Reply) -> None:
     """A reply as it is read: the text first, then one card after another."""
-    from rich.text import Text
-
     console.print()
-    console.print(reply.text, markup=False)
+    for line in reply.text.splitlines():
+        _write(console, line)
     for number, recommendation in enumerate(reply.recommendations, 1):
         console.print()
         for line, style in card(number, recommendation):
-            indent = len(line) - len(line.lstrip())
-            for part in Text(line.strip(), style=style).wrap(console, console.width - indent):
-                part.rstrip()
-                console.print(Text(" " * indent) + part)  # a Chinese character takes two places: rich knows
+            _write(console, line, style)
     if reply.degraded:
-        console.print("\n[dim](The model did not answer as it should: this list stands on retrieval alone.)[/]")
+        console.print()
+        _write(console, "(The model did not answer as it should: this list stands on retrieval alone.)", "dim")
+
+
+def _write(console: "Console", line: str, style: str = "") -> None:
+    """A line, wrapped with its indentation kept; a Chinese character takes two places, which rich knows."""
+    from rich.text import Text
+
+    indent = len(line) - len(line.lstrip())
+    for part in Text(line.strip(), style=style).wrap(console, console.width - indent):
+        part.rstrip()
+        console.print(Text(" " * indent) + part)
 
 
 def card(number: int, r: Recommendation) -> list[tuple[str, str]]:
@@ -154,14 +168,9 @@ def _typed(console: "Console") -> Iterator[str]:
             return
 
 
-def _piped(stdin: TextIO | None, replies: list[Reply] | None) -> Iterator[str]:
-    """Lines as they come; where there is not one, the script (with `replies` so far), if it is the demo."""
-    first = stdin.readline() if stdin is not None else ""
-    if first and stdin is not None:
-        yield first
-        yield from stdin
-    elif replies is not None:
-        for line in (*ANSWERS, "just show me"):
-            if not any(reply.recommendations for reply in replies):
-                yield line
-        yield from AFTERWARDS
+def _script(replies: list[Reply]) -> Iterator[str]:
+    """What is said where nobody types; `replies` are those so far."""
+    for line in (*ANSWERS, "just show me"):
+        if not any(reply.recommendations for reply in replies):
+            yield line
+    yield from AFTERWARDS

@@ -197,7 +197,7 @@ def test_piped_lines_are_the_messages(shop: Path) -> None:
 def test_the_demo_is_played_where_nobody_types(tmp_path: Path) -> None:
     done = run("chat", "--no-llm", env={"XDG_CACHE_HOME": str(tmp_path)})
     assert done.returncode == 0 and done.stderr == "Indexing the demo films, once.\n"
-    for part in ("> Hello!", "?", "  5. ", "Spirited Away", "What was understood", "under two hours"):
+    for part in ("> Hello!", "?", "  5. ", "Spirited Away", "what do you know about me?", "under two hours"):
         assert part in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100 and "\x1b" not in done.stdout
     assert list(tmp_path.glob("snowmelt/films-*/current"))
