@@ -57,7 +57,7 @@ _AMOUNT = (
     rf"(?: ?(?P<unit{{0}}>{_UNIT}|{_MONEY})(?![a-z])(?P<tail{{0}}>半)?¦*)?(?: ?(?:and )?(?P<more{{0}}>\d+)(?: ?(?:minutes?|mins?|m|分钟|分)(?![a-z])|(?![\d])))?"
 )
 _LE = (
-    r"unter|hochstens|maximal|weniger als|bis zu|moins d[e ]|pas plus de|menos de|maximo|como maximo|hasta|meno di|al massimo|ate|end(?:s)? before|over in|done in|finished in|under|below|beneath|less than|fewer than|lower than|at most|max(?:imum)?(?: of)?|no more than|not more than|not over|not above|"
+    r"unter|hochstens|maximal|weniger als|bis zu|moins(?: de)?|pas plus de|menos de|maximo|como maximo|hasta|meno di|al massimo|ate|end(?:s)? before|over in|done in|finished in|under|below|beneath|less than|fewer than|lower than|at most|max(?:imum)?(?: of)?|no more than|not more than|not over|not above|"
     r"up to|within|in under|shorter than|no longer than|not longer than|no longer|not exceeding|not exceed|no higher than|"
     r"cheaper than|lighter than|no heavier than|smaller than|nothing over|nothing above|nothing longer than|"
     r"(?:must|should|does|do|can|may|could|wo)nt? (?:not )?(?:exceed|be over|be more than|be longer than|cost more than|go over)|"

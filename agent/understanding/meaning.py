@@ -10,7 +10,7 @@ from snowmelt.agent.understanding.polarity import Clause, Mention
 from snowmelt.agent.understanding.text import is_cjk, words_named
 from snowmelt.agent.understanding.vocabulary import Match, Target, Vocabulary
 
-LEAST, AHEAD = 0.30, 0.06  # of cosine + 0.02 BM25; tuned on 25 descriptions of our own (benchmarks/understanding.py)
+LEAST, AHEAD = 0.30, 0.045  # of cosine + 0.02 BM25; tuned on 25 descriptions of our own (benchmarks/understanding.py)
 _NOUN = words_named("noun")
 _LINK = words_named("link")
 _STOP = words_named("stop")
@@ -263,7 +263,10 @@ def _members(w: Words, clause: Clause, covered: Sequence[bool], vocabulary: Voca
     found, i = [], clause.start
     for j in range(clause.start, clause.end + 1):
         if j == clause.end or w.texts[j] in _AND:
-            if not any(covered[i:j]) and j > i and (i > clause.start or j < clause.end):
+            start = i
+            while any(covered[i:j]):
+                i += 1
+            if (j > i and j < clause.end) or j > i == start > clause.start:
                 mention = _phrase(w, i, j, vocabulary, covered)
                 if mention is not None:
                     found.append(mention)

@@ -4,13 +4,14 @@
 sentence, the whole of a clause, or the object of a verb like "loved".
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from snowmelt.agent.understanding.cues import Cue
 from snowmelt.agent.understanding.polarity import Mention
 from snowmelt.agent.understanding.text import Token, everyday, is_cjk, ranks, words_named
-from snowmelt.agent.understanding.vocabulary import Match, Target, Vocabulary, corrected, matches
+from snowmelt.agent.understanding.vocabulary import Match, Target, Vocabulary, corrected, matches, same_name
 
 _CONNECT = words_named("connect")
 _BETWEEN = words_named("between")
@@ -77,12 +78,18 @@ def chosen(
     for match in matches(w.words, vocabulary, gap):
         if supported(match, w, vocabulary, found_cues):
             bonus = 2.0 if match.kind == "title" and w.quoted[match.start] else 0.0
-            candidates.append(((match.end - match.start, match.weight[1] + bonus), match.start, match.end, match))
+            after = w.texts[match.end] if match.end < len(w.words) else ""
+            year = match.kind == "title" and bool(_YEAR.fullmatch(after)) and "(" in w.punctuation[match.end]
+            size = match.end - match.start + 2 * year  # "seen It (2017)": the title, not "seen it"
+            candidates.append(((size, match.weight[1] + bonus), match.start, match.end, match))
     for cue in found_cues:
         candidates.append(((cue.end - cue.start, 3.5), cue.start, cue.end, cue))
     for start, end in taken:
         candidates.append(((end - start, 4.5), start, end, None))
     elements, used = _greedy(candidates, len(w.words))
+    for element in elements:
+        if isinstance(element, Mention) and element.match is not None:
+            element.match = dated(element.match, w, vocabulary)
     for match in _misspelt(w, vocabulary, used):
         if not any(used[match.start : match.end]):
             elements.append(Mention(match.start, match.end, match))
@@ -161,8 +168,12 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
     starts = match.start == 0 or bool(set(w.punctuation[match.start]) & set(".!?。！？；;\n"))
     ends = match.end == len(w.words) or bool(w.punctuation[match.end].strip("'"))
     latin = not is_cjk(texts[0][0])
-    capital = latin and all(
-        t.capital or t.text in ("of", "and", "the", "in", "a", "to") for t in w.words[match.start : match.end]
+    if all(t.isdigit() for t in texts) and ("(" in w.punctuation[match.start] or (ends and starts)):
+        return False  # "(2010)" is a year
+    capital = (
+        latin
+        and w.words[match.start].capital
+        and all(t.capital or t.text in ("of", "and", "the", "in", "a", "to") for t in w.words[match.start : match.end])
     )
     shouting = sum(t.capital for t in w.words) > 0.7 * len(w.words) and len(w.words) > 4
     if capital and not starts and not shouting and texts[0] not in ("i", "no"):
@@ -177,9 +188,8 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
         and after in ("is", "was", "left", "bored", "made", "gave", "really", "by", "的", "很", "太", "好")
     ):
         return texts[0] not in _NEVER
-    years = {i for t in match.targets for i in _years(t, vocabulary)}
-    if after.isdigit() and after in years:
-        return True
+    if _YEAR.fullmatch(after) and "(" in w.punctuation[match.end]:
+        return True  # "Up (2009)"
     if len(texts) == 1 and texts[0] in _NEVER:
         return False
     closed = ends or after in _CONNECT or any(c.start == match.end for c in found_cues)
@@ -212,11 +222,29 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
     return False
 
 
-def _years(target: Target, vocabulary: Vocabulary) -> Iterable[str]:
-    item = vocabulary.catalogue.items[vocabulary.catalogue.rows[target.item_id]] if target.item_id else None
-    for value in item.attributes.values() if item else ():
-        if isinstance(value, float) and 1800 < value < 2100:
-            yield f"{value:.0f}"
+def dated(match: Match, w: Words, vocabulary: Vocabulary) -> Match:
+    """Of items with the same title, the one of the year that is said after it ("Jumanji (2017)"), or the nearest to it."""
+    after = w.texts[match.end] if match.end < len(w.words) else ""
+    if match.kind != "title":
+        return match
+    if not _YEAR.fullmatch(after):
+        # without a year: the entry that has none, if there is just one
+        bare = [t for t in match.targets if not _item_years(t, vocabulary)]
+        return Match(match.start, match.end, match.kind, tuple(bare), match.also) if len(bare) == 1 else match
+    rows = same_name(vocabulary, " ".join(w.texts[match.start : match.end])) or ()
+    targets = tuple(dict.fromkeys((*match.targets, *(vocabulary.item(r) for r in rows))))
+    if len(targets) < 2:
+        return match
+    apart = []
+    for target in targets:
+        apart.append(min((abs(v - float(after)) for v in _item_years(target, vocabulary)), default=1.5))
+    best = min(range(len(apart)), key=apart.__getitem__)
+    return Match(match.start, match.end, match.kind, (targets[best],), match.also)
+
+
+def _item_years(target: Target, vocabulary: Vocabulary) -> list[float]:
+    item = vocabulary.catalogue.items[vocabulary.catalogue.rows[target.item_id or ""]]
+    return [v for v in item.attributes.values() if isinstance(v, float) and 1800 < v < 2100]
 
 
 def _value_supported(
@@ -292,6 +320,7 @@ def _misspelt(w: Words, vocabulary: Vocabulary, used: Sequence[bool]) -> list[Ma
     return sorted(found, key=lambda m: m.weight, reverse=True)
 
 
+_YEAR = re.compile(r"(?:18|19|20)\d\d")
 _ORDINALS = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}  # fmt: skip
 _HAN_DIGITS = {c: n for n, c in enumerate("一二三四五六七八九十", 1)} | {"两": 2} | {str(n): n for n in range(1, 21)}
 

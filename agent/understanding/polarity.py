@@ -16,7 +16,7 @@ from snowmelt.agent.understanding.vocabulary import Match
 State = Literal["like", "dislike", "exclude", "must", "seen", "neutral", "want", "bare"]
 
 _ASKS = re.compile(
-    r"(?:whats|what is|what was|who|whose|when (?:is|was|did)|where (?:is|was|did)|how (?:long|many|old)|is|are|was|were|does|did|which) ?"
+    r"(?:whats|what is|what was|who|whose|when (?:is|was|did)|where (?:is|was|did)|how (?:long|many|old)|is|are|was|were|does|did|which)\b"
 )
 _HARD = frozenset(".!?;\n。！？；…")
 _NEAR = 4  # words between a negation and what it turns

@@ -108,6 +108,14 @@ def _wished(limit: Limit, w: Words, parts: list[Clause]) -> bool:
     return not (past and kinds & {"seen", "back_seen"} and not kinds & {"want", "must"})
 
 
+def named_items(message: str, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Ids of the items that a message names by title, whatever it says of them, in its order."""
+    w = words_of(message[:LONGEST], tokenise(message[:LONGEST]))
+    found = [e for e in chosen(w, vocabulary, cues(w.words, w.gap), []) if isinstance(e, Mention)]
+    ids = [e.match.targets[0].item_id for e in found if e.match is not None]
+    return tuple(dict.fromkeys(i for i in ids if i))
+
+
 def _all_seen(text: str) -> bool:
     return bool(re.search(r"\b(?:seen|watched|know|own|have) (?:all|them all|every)|都(?:看过|有了|买过)", text))
 

@@ -103,7 +103,7 @@ def words_named(name: str) -> frozenset[str]:
 
 @cache
 def ranks() -> dict[str, int]:
-    """The 14,000 most frequent English word forms, by rank: what nobody means as a title unless they say so.
+    """The 24,000 most frequent English word forms, by rank: what nobody means as a title unless they say so.
 
     From the merge order of the cl100k_base encoding (OpenAI tiktoken, MIT), which follows frequency.
     """

@@ -61,9 +61,10 @@ class Match:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Names by their folded words. `titles`, `parts`: rows of items. `values`: (attribute, value)."""
+    """Names by their folded words. `titles` (as they are), `variants` (shortened), `parts`: rows of items."""
 
     titles: dict[str, tuple[int, ...]]
+    variants: dict[str, tuple[int, ...]]
     parts: dict[str, tuple[int, ...]]
     values: dict[str, tuple[Target, ...]]
     people: dict[str, tuple[Target, ...]]
@@ -79,33 +80,32 @@ class Vocabulary:
         """Reads every title once; about 3 s for 100,000 items."""
         schema = catalogue.schema
         titles: dict[str, list[int]] = defaultdict(list)
+        variants: dict[str, list[int]] = defaultdict(list)
         parts: dict[str, list[int]] = defaultdict(list)
         whole_only = schema.count > MANY
         for row, item in enumerate(catalogue.items):
             seen: set[str] = set()
-            for number, text in enumerate(
-                [item.title, *(v for n in schema.aliases if isinstance(v := item.attributes.get(n), str))]
-            ):
-                for key in _variants(text, shop=number == 0):
+            others = [v for n in schema.aliases if isinstance(v := item.attributes.get(n), str)]
+            for number, text in enumerate([item.title, *others]):
+                for place, key in enumerate(_variants(text, shop=number == 0)):
+                    if key not in seen and (place == 0 or not _empty(key)):
+                        seen.add(key)
+                        (titles if place == 0 else variants)[key].append(row)
+            for text in () if whole_only else (item.title, *others):
+                for key in _parts(text):
                     if key not in seen:
                         seen.add(key)
-                        titles[key].append(row)
-            if not whole_only:
-                for text in (item.title, *(str(item.attributes[n]) for n in schema.aliases if item.attributes.get(n))):
-                    for key in _parts(text):
-                        if key not in seen:
-                            seen.add(key)
-                            parts[key].append(row)
+                        parts[key].append(row)
         roles = roles_of(schema)
         values, people = _values(schema, roles)
         aliases = _aliases(values, schema)
         joined: dict[str, str] = {}
-        for key in (*titles, *values):
+        for key in (*titles, *variants, *values):
             if " " in key and len(key) > 5 and not is_cjk(key[0]):
                 joined.setdefault(key.replace(" ", ""), key)
         return cls(
-            {k: tuple(v) for k, v in titles.items()},
-            {k: tuple(v) for k, v in parts.items() if len(v) <= 4 and k not in titles},
+            {k: tuple(v) for k, v in titles.items()}, {k: tuple(v) for k, v in variants.items()},
+            {k: tuple(v) for k, v in parts.items() if len(v) <= 4 and k not in titles and k not in variants},
             values, people, aliases, joined, roles, schema, catalogue,
         )  # fmt: skip
 
@@ -153,7 +153,11 @@ class Vocabulary:
     def words(self) -> list[str]:
         """Single words of names that nobody uses otherwise: what a misspelt word may have meant."""
         found = {
-            w for keys in (self.titles, self.values) for key in keys for w in key.split() if len(w) > 3 and w.isalpha()
+            w
+            for keys in (self.titles, self.variants, self.values)
+            for key in keys
+            for w in key.split()
+            if len(w) > 3 and w.isalpha()
         }
         found |= {w for key in self.aliases for w in key.split() if len(w) > 3 and w.isascii()}
         return sorted(w for w in found if not is_cjk(w[0]))
@@ -279,8 +283,24 @@ def _parts(text: str) -> Iterable[str]:
             elif len(run) > 1:
                 if sum(len(w) for w in run) > 6 and not all(everyday(w, 9000) or w.isdigit() for w in run):
                     yield " ".join(run)
-            elif len(run[0]) > 4 and not everyday(run[0]) and not run[0].isdigit():
+            elif len(run[0]) > 4 and not everyday(run[0], 25_000) and not run[0].isdigit():
                 yield run[0]
+
+
+def _empty(key: str) -> bool:
+    """Is a shortened title too little to stand for it ("2010", "the one", "a")?"""
+    words = key.split()
+    if is_cjk(key[0]):
+        return len(words) < 2
+    return len(key) < 4 or all(w.isdigit() or w in _SMALL or everyday(w, 300) for w in words)
+
+
+def same_name(v: Vocabulary, key: str) -> tuple[int, ...]:
+    """Rows of all items that go by `key`, with or without its article, subtitles dropped: remakes and sequels."""
+    first, _, rest = key.partition(" ")
+    keys = [key, rest] if first in _ARTICLES and rest else [key, *(f"{a} {key}" for a in ("the", "a"))]
+    found = [r for k in keys for table in (v.titles, v.variants) for r in table.get(k, ())]
+    return tuple(dict.fromkeys(found))
 
 
 def _plurals(key: str) -> Iterable[str]:
@@ -388,8 +408,12 @@ def matches(words: Sequence[Token], vocabulary: Vocabulary, gap: Sequence[bool])
 
 
 def _at(i: int, j: int, key: str, v: Vocabulary, broken: bool) -> Iterable[Match]:
-    if key in v.titles:
-        yield Match(i, j, "title", tuple(v.item(r) for r in v.titles[key]))
+    if key in v.titles or key in v.variants:
+        rows = v.titles.get(key) or (() if key in v.values else v.variants[key])  # "Kevin Hart" is the man, not a show
+    else:
+        rows = ()
+    if rows:
+        yield Match(i, j, "title", tuple(v.item(r) for r in rows))
     if broken:  # "Crouching Tiger, Hidden Dragon" may hold a comma; a value may not
         return
     aliased, also = v.aliases.get(key, ((), ()))
