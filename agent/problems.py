@@ -13,6 +13,7 @@ from snowmelt.agent.store import Conflict, Gone
 from snowmelt.retrieval.errors import InputError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 KIND = "application/problem+json"
 MOST = 20  # errors of a request that are listed
@@ -98,7 +99,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
-        return answer(request, error.status_code, TITLES.get(error.status_code, "Error"), headers=error.headers)
+        headers = {"Allow": _allowed(app, request)} if error.status_code == 405 else error.headers
+        return answer(request, error.status_code, TITLES.get(error.status_code, "Error"), headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
@@ -110,3 +112,9 @@ def _where(error: Any) -> str:
     """The place as "body.likes.0"; without the name of a field that is not ours."""
     place = error["loc"][:-1] if error["type"] == "extra_forbidden" else error["loc"]
     return ".".join(map(str, place))[:200]
+
+
+def _allowed(app: FastAPI, request: Request) -> str:
+    """All methods of a path: Starlette names those of the first route alone."""
+    here = [r for r in app.routes if isinstance(r, Route) and r.path_regex.match(request.scope["path"])]
+    return ", ".join(sorted({method for route in here for method in route.methods or ()}))

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1", tags=["conversations"])
 ConversationId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", examples=["0123456789abcdef0123456789abcdef"])]
 IdempotencyKey = Annotated[
     str | None,
-    Header(min_length=8, max_length=128, pattern="^[ -~]+$", description="repeat a write safely, for 24 hours"),
+    Header(min_length=8, max_length=128, pattern="^[!-~]+$", description="repeat a write safely, for 24 hours"),
 ]
 Cursor = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
 PageSize = Annotated[int, Query(ge=1, le=100)]

@@ -213,6 +213,7 @@ def test_errors_are_problems_and_never_repeat_what_was_sent(service: Running) ->
         wrong("GET", "/v1/conversations/CANARY", 422)
         wrong("GET", "/CANARY", 404)
         wrong("PATCH", "/v1/me", 405)
+        assert anna.request("PATCH", "/v1/me/profile").headers["allow"] == "GET, PUT"
         wrong("GET", "/v1/health", 421, headers={"Host": "canary.example"})
         wrong("POST", "/v1/conversations", 403, json={}, headers={"Origin": "https://canary.example"})
         wrong("GET", "/v1/me/profile", 401, headers={"Authorization": "Basic CANARY"})
