@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ Progress = Callable[[str, int, int], None]  # (what, cases done, cases in all)
 
 
 def _check(config: Config) -> list[Spec]:
+    missing = [name for name in ("scipy", "sklearn") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"evaluation needs {' and '.join(missing)}: pip install snowmelt[eval]")
     specs = [parse(arm) for arm in config.arms]
     if len({s.name for s in specs}) < len(specs) or not specs:
         raise InputError("--arms: name each arm once, and at least one")

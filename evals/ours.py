@@ -9,7 +9,7 @@ import numpy as np
 from snowmelt.evals.arms import liked_matrix
 from snowmelt.evals.systems import Answer, Case, Scorer, Train
 from snowmelt.evals.text_arms import item_vectors
-from snowmelt.retrieval.learned import fit
+from snowmelt.retrieval.playing import fit
 from snowmelt.retrieval.transfer import content
 
 

@@ -152,8 +152,8 @@ def amazon(folder: Path) -> Dataset:
 def mind(folder: Path) -> Dataset:
     """`news.tsv` and `behaviors.tsv`, in the folder itself or in its parts (`MINDsmall_train`, `MINDsmall_dev`, ...).
 
-    One impression a line. Its person is the impression, not the MIND user: a history is cut at the moment of the
-    impression, and one person's later history would tell an earlier answer. MIND's test part has no clicks: skipped.
+    One impression a line, of a MIND user: whole users are held out with all their impressions, since a person's later
+    history would tell an earlier answer. MIND's test part has no clicks: skipped.
     """
     items: dict[str, dict[str, Any]] = {}
     parts = sorted({p.parent for p in (*folder.glob("news.tsv"), *folder.glob("*/news.tsv"))})
@@ -163,11 +163,10 @@ def mind(folder: Path) -> Dataset:
     build = Builder(folder.resolve().name, items.values(), parts[0] / "news.tsv")
     impressions = []
     for part in parts:
-        for where, (identifier, _user, _time, history, shown, *_) in _table(part / "behaviors.tsv", "\t", 5):
+        for where, (_, person, _time, history, shown, *_) in _table(part / "behaviors.tsv", "\t", 5):
             pairs = [pair.rpartition("-") for pair in shown.split()]
             if not pairs or any(flag not in ("0", "1") for _, _, flag in pairs):
                 continue
-            person = f"{part.name}-{identifier}"
             clicked = [item for item, _, flag in pairs if flag == "1"]
             for position, item in enumerate((*history.split(), *clicked)):
                 build.add(person, item, 1.0, position, where)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from snowmelt.evals import splits
+from snowmelt.evals import fence, splits
 from snowmelt.evals.data import Dataset
 from snowmelt.evals.scoring import Result
 from snowmelt.evals.systems import NO_LLM, Spec
@@ -182,7 +182,7 @@ def surroundings(model: str | None) -> dict[str, Any]:
     path = _model_file(model)
     return {
         "python": platform.python_version(), "machine": f"{platform.machine()} {platform.system()}",
-        "versions": versions, "commit": _commit(),
+        "versions": versions, "commit": _commit(), "landlock": fence.version(),
         "model_sha256": _file_hash(path) if path is not None else None,
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }  # fmt: skip

@@ -140,7 +140,7 @@ def test_mind(tmp_path: Path, part: str):
     }
     (shown,) = data.impressions
     named = [[data.ids[r] for r in rows] for rows in (shown.history, shown.candidates, shown.clicked)]
-    assert set(data.ids) == {"N0", "N1", "N2", "N3"}
+    assert set(data.ids) == {"N0", "N1", "N2", "N3"} and data.users == (shown.user,) == ("U1",)
     assert named == [["N0", "N1"], ["N2", "N3"], ["N2"]] and not data.has_clock
 
 
