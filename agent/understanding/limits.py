@@ -347,13 +347,13 @@ def _years(text: str, cols: dict[str, str], schema: Schema, today: date, add) ->
     ):
         add(match, column, bounds(int(match[1] or match[2]), None))
     for match in re.finditer(
-        rf"(?:before|pre-?|prior to|older than|earlier than|until|up to|no later than|nothing (?:after|newer than|later than)|not (?:newer|later) than|no newer than|早于) ?{year}年?|{year} or (?:earlier|before|older)|{year}年?(?:以前|之前|前)",
+        rf"(?:before|pre-?|prior to|older than|earlier than|until|up to|no later than|nothing (?:after|newer than|later than)|not (?:newer|later) than|no newer than|(?<!不)早于|不晚于) ?{year}年?|{year} or (?:earlier|before|older)|{year}年?(?:以前|之前|前)",
         text,
     ):
         number = int(next(g for g in match.groups() if g))
         turned = _NEGATED.search(text[: match.start()]) and match[0].startswith(("before", "older", "earlier"))
         add(match, column, bounds(number, None) if turned else bounds(None, number))
-    for match in re.finditer(rf"晚于{year}年?", text):
+    for match in re.finditer(rf"(?:(?<!不)晚于|不早于){year}年?", text):
         add(match, column, bounds(int(match[1]), None))
     for match in re.finditer(r"(?:the )?(?:last|past) (\d+) years|(?:最近|近|过去)(\d+)年", text):
         add(match, column, bounds(today.year - int(match[1] or match[2]), None))

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from snowmelt.agent.understanding.cues import Cue
+from snowmelt.agent.understanding.cues import Cue, asks_mood
+from snowmelt.agent.understanding.limits import columns
 from snowmelt.agent.understanding.mentions import Words, has
 from snowmelt.agent.understanding.polarity import Clause, Mention
 from snowmelt.agent.understanding.text import is_cjk, words_named
@@ -118,6 +119,10 @@ def _end(w: Words, at: int) -> int:
 def _chinese(w: Words) -> list[tuple[int, int, bool]]:
     """Everything from the start of the clause to "...的那部(电影)", or "那部...的(电影)" to its end."""
     texts, found = w.texts, []
+    if _FORGOTTEN.search(w.message) and "讲" in texts:
+        start = texts.index("讲")
+        end = next((k for k in range(start + 1, len(texts)) if w.punctuation[k]), len(texts))
+        return [(start, end, True)]
     for i in range(len(texts) - 1):
         if texts[i] == "那" and texts[i + 1] in "部个本款只条张首":
             start = i
@@ -153,6 +158,7 @@ _WHO = re.compile(
     r"(?:给|送)?(?:我|他|她)?的?(?:女朋友|男朋友|朋友|妈妈|爸爸|老妈|老爸|老婆|老公|孩子|小孩|儿子|女儿|同事|老师|父母|家人|爱人|闺蜜|外甥|侄子|奶奶|爷爷|女友|男友)"
 )
 _GOVERN = frozenset(["like", "dislike", "exclude", "want", "must", "not"])
+_FORGOTTEN = re.compile(r"想不起|叫什么|忘了名字|记不得|名字忘|不记得名")
 
 
 def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covered: Sequence[bool]) -> list[Mention]:
@@ -161,10 +167,11 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
     texts = w.texts
     short = sum(not c for c in covered) <= 5 and len(w.words) <= 6
     bare = len(w.words) <= 10
+    goods = "money" in columns(vocabulary.schema)
     for number, clause in enumerate(parts):
         if clause.question:
             continue
-        polar = [e for e in clause.elements if isinstance(e, Cue) and e.kind in _GOVERN]
+        polar = [e for e in clause.elements if isinstance(e, Cue) and (e.kind in _GOVERN or asks_mood(e))]
         for i, cue in enumerate(polar):
             if cue.kind == "not" and (
                 (i + 1 < len(polar) and polar[i + 1].start - cue.end <= 3) or cue.text not in ("no", "not", "不是")
@@ -218,6 +225,12 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
                 and any(f.clause == number - 1 for f in found)
             ):
                 found += _chunks(w, clause.start, clause.end, covered, vocabulary, first=False)
+        if goods and bare or goods and polar:
+            found += [
+                m
+                for m in _heads(w, clause, covered, vocabulary)
+                if not any(m.start < f.end and f.start < m.end for f in found)
+            ]
         for mention in found:
             if clause.start <= mention.start < clause.end:
                 mention.clause = number
@@ -256,6 +269,28 @@ def _chunks(
             break
         i = j + 1
     return found
+
+
+def _heads(w: Words, clause: Clause, covered: Sequence[bool], vocabulary: Vocabulary) -> list[Mention]:
+    """Where things are sold: the thing itself, after its known qualities ("a blue towel", "一百以内的台灯")."""
+    i = clause.start
+    before = any(covered[clause.start : clause.end])
+    while i < clause.end:
+        j = i
+        while j < clause.end and not covered[j] and w.texts[j] not in _CUT:
+            j += 1
+        after_known = any(
+            isinstance(e, Mention) and e.end == i and e.match is not None and e.match.targets[0].attribute
+            for e in clause.elements
+        )
+        article = j > i and w.texts[i] in ("a", "an", "some")
+        if j > i and before and (after_known or article):
+            free = [False] * len(covered) if article else covered
+            mention = _phrase(w, i, j, vocabulary, free)
+            if mention is not None:
+                return [mention]
+        i = max(j, i) + 1
+    return []
 
 
 def _members(w: Words, clause: Clause, covered: Sequence[bool], vocabulary: Vocabulary) -> list[Mention]:

@@ -191,7 +191,7 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
     if _YEAR.fullmatch(after) and "(" in w.punctuation[match.end]:
         return True  # "Up (2009)"
     if len(texts) == 1 and texts[0] in _NEVER:
-        return False
+        return len(w.words) == 1 and w.words[0].capital and texts[0] in ("her", "it", "us", "them")
     closed = ends or after in _CONNECT or any(c.start == match.end for c in found_cues)
     left = match.start
     while left and (w.texts[left - 1] in _BETWEEN) and not w.punctuation[left]:
@@ -264,7 +264,7 @@ def _value_supported(
             match.end == len(w.words)
             or not is_cjk(after[0])
             or bool(w.punctuation[match.end])
-            or after in "的色制质片和跟与类也都我就"
+            or after in "的色制质片和跟与类也都我就用"
             or any(c.start == match.end for c in found_cues)
         )
         return left and right

@@ -155,7 +155,7 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
             elif kind == "hedge":
                 hedged = True
                 if (
-                    element.text in ("not too", "not so", "not very", "rather not", "would rather not", "id rather not")
+                    element.text in ("not too", "nothing too", "anything too", "not so", "not very", "rather not", "would rather not", "id rather not")
                     or "不" in element.text
                     or "别" in element.text
                 ):

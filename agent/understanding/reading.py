@@ -1,6 +1,7 @@
 """A message to a profile update, in code: names are linked to the catalogue, limits typed, likes told from dislikes."""
 
 import re
+from collections.abc import Sequence
 from datetime import date
 
 from snowmelt.agent.types import Constraint, Conversation, Entry, Option, Unclear, Update
@@ -50,7 +51,8 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
     parts = clauses(w.texts, w.punctuation, elements)
     command = command_of(spoken)
     polar = any(isinstance(e, Cue) and e.kind in ("like", "dislike", "exclude", "must") for e in elements)
-    quiet = (command is not None and not polar) or bool(lifted(plain_line.text, profile.constraints, vocabulary.schema))
+    any_limit = [Constraint(attribute=name, op="eq", value=True) for name in vocabulary.schema.attributes]
+    quiet = (command is not None and not polar) or bool(lifted(plain_line.text, any_limit, vocabulary.schema))
     extra = [] if quiet else [m for m in free_texts(w, parts, vocabulary, covered) if not facts.covers(w.at[m.start])]
     if extra:
         elements = _overlaid(elements, extra)
@@ -238,7 +240,7 @@ def _update(
             options = tuple(Option(text=_title(vocabulary, t), item_id=t.item_id) for t in targets[:4])
             unclear.append(Unclear(text=w.said(mention.start, mention.end), options=options, liked=kind == "likes"))
             return
-        for target in (_role(w, mention, targets, vocabulary), *mention.match.also):
+        for target in (_role(w, mention, targets, vocabulary, mentions), *mention.match.also):
             entry = Entry(text=target.value, item_id=target.item_id, attribute=target.attribute, evidence=evidence)
             lists[f"session_{kind}" if session else kind].append(entry)
             if target.attribute and state == "must":
@@ -293,7 +295,9 @@ def _title(vocabulary: Vocabulary, target: Target) -> str:
     return f"{item.title} ({year:.0f})" if isinstance(year, float) else item.title
 
 
-def _role(w: Words, mention: Mention, targets: tuple[Target, ...], vocabulary: Vocabulary) -> Target:
+def _role(
+    w: Words, mention: Mention, targets: tuple[Target, ...], vocabulary: Vocabulary, others: Sequence[Mention]
+) -> Target:
     """Of several columns that hold the value, the one that the words around it speak of."""
     if len(targets) == 1 or targets[0].item_id:
         return targets[0]
@@ -314,6 +318,13 @@ def _role(w: Words, mention: Mention, targets: tuple[Target, ...], vocabulary: V
             before in (["in"], ["语"]) or {"language", "speaking", "dialogue", "dubbed", "语", "subtitles"} & set(near)
         ):
             return target
+    for other in others:
+        # "in Korean or Japanese": the same column for both
+        if other.match and other.end < mention.start <= other.end + 1 and w.texts[other.end : mention.start] in (["or"], ["and"], ["或"], ["和"]):
+            column = _role(w, other, other.match.targets, vocabulary, [])
+            same = [t for t in targets if t.attribute == column.attribute]
+            if same:
+                return same[0]
     for target in targets:
         if "countr" in (target.attribute or "").casefold() and before != ["in"]:
             return target
