@@ -7,53 +7,39 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from string import Template
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from snowmelt.agent.phrases import (
+    CHINESE,
+    LANGUAGES,
+    Language,
+    filled,
+    joined,
+    kinds,
+    label,
+    parsed,
+    short,
+    title_in,
+    titles,
+)
 from snowmelt.agent.types import Entry, Profile, Reason
 from snowmelt.retrieval.catalogue import Catalogue
+from snowmelt.retrieval.embedding import Embedder
 from snowmelt.retrieval.items import Item
-
-Language = Literal["en", "zh"]
-_LANGUAGES: tuple[Language, Language] = ("en", "zh")
 
 MOST = 2  # reasons for one item
 SENTENCES = 160  # of the items together that are compared with what the person said (600 a second with the default)
+KEPT = 5000  # sentences whose vectors are kept for the next list (10 MB with the default embedder)
 NEAR = 2.0  # deviations by which a sentence is nearer to a like than items are: a good quotation. Half: a poor one
-_SHORT, _LONG, _SAID = 15, 200, 90  # characters: of a sentence worth quoting, of the longest, of a person's words
+_SHORT, _LONG = 15, 200  # characters of a sentence worth quoting
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_CHINESE = re.compile(r"[\u3400-\u9fff]")
-_KANA = re.compile(r"[\u3040-\u30ff]")
 _SENTENCE = re.compile(r"[^.!?。！？]+(?:[.!?]+(?=\s|$)|[。！？]+|$|[.!?]+)")
 
-# $item: spans of the item. $title: a liked item. $said: words of the person. $label: the name of an attribute.
-# The kinds that are named like attributes say what is shared with a liked item; "shared" is for all others.
-_TEMPLATES: dict[str, tuple[str, str]] = {
-    "directors": ("Also by $item, like $title.", "和《$title》一样，由$item执导。"),
-    "cast": ("With $item, as in $title.", "和《$title》一样，有$item出演。"),
-    "themes": ("Also about $item, like $title.", "和《$title》一样，讲的是$item。"),
-    "moods": ("As $item as $title.", "和《$title》一样$item。"),
-    "materials": ("Also of $item, like $title.", "和《$title》一样，材质是$item。"),
-    "brand": ("Also by $item, like $title.", "和《$title》同一品牌：$item。"),
-    "shared": ("Has $item in common with $title.", "与《$title》的共同点：$item。"),
-    "asked": ("$label: $item, as you asked.", "$label：$item，正如你要的。"),
-    "limit": ("$label $item: you said “$said”.", "$label $item，符合“$said”。"),
-    "runtime": ("$item minutes: you said “$said”.", "片长 $item 分钟，符合“$said”。"),
-    "quote": ("Close to “$said”: “$item”", "贴近“$said”：“$item”"),
-    "words": ("Its description says: “$item”", "简介里写道：“$item”"),
-    "echo": ("If you liked $title: “$item”", "喜欢《$title》的话：“$item”"),
-}
 # How much a reason says; what is shared and stands in no line here counts 1.4.
 _WORTH = {
     "quote": 3.0, "directors": 2.6, "asked": 2.4, "cast": 2.2, "themes": 2.2, "moods": 2.0, "materials": 2.0,
     "brand": 1.6, "echo": 1.5, "limit": 1.0, "countries": 0.6, "languages": 0.3, "colours": 0.8,
-}  # fmt: skip
-_LABELS = {  # in Chinese; an attribute that stands in no line here keeps its name
-    "genres": "类型", "themes": "主题", "moods": "氛围", "countries": "国家", "languages": "语言", "directors": "导演",
-    "cast": "演员", "price": "价格", "year": "年份", "runtime": "片长", "materials": "材质", "colours": "颜色",
-    "brand": "品牌", "category": "类别", "categories": "类别", "age_rating": "年龄分级",
 }  # fmt: skip
 
 
@@ -112,22 +98,18 @@ def verified(reason: Reason, item: Item, profile: Profile, catalogue: Catalogue 
     said = {e.evidence or e.text for e in profile.likes} | {c.evidence or c.words() for c in profile.constraints}
     if reason.evidence not in said or not _in_item(reason.span, item):
         return False
-    titles = {e.text.casefold() for e in profile.likes if e.item_id}
+    named = {e.text.casefold() for e in profile.likes if e.item_id}
     for id_ in profile.liked_ids:
         if catalogue is not None and id_ in catalogue.rows:
-            titles |= {t.casefold() for t in _titles(catalogue.items[catalogue.rows[id_]])}
-    labels = {_label(name, language).casefold() for name in item.attributes for language in _LANGUAGES}
+            named |= {t.casefold() for t in titles(catalogue.items[catalogue.rows[id_]])}
+    labels = {label(name, language).casefold() for name in item.attributes for language in LANGUAGES}
     checks = {
         "item": lambda text: _in_item(text, item),
-        "title": lambda text: text.casefold() in titles,
+        "title": lambda text: text.casefold() in named,
         "said": lambda text: any(text in words for words in said),
         "label": lambda text: text.casefold() in labels,
     }
-    for pattern in _PATTERNS:
-        match = pattern.fullmatch(reason.text)
-        if match and all(checks[name](text) for name, text in match.groupdict().items()):
-            return True
-    return False
+    return any(all(checks[name](part) for name, part in parts.items()) for parts in parsed(reason.text))
 
 
 def _shared(catalogue: Catalogue, item: Item, profile: Profile, language: Language) -> list[_Made]:
@@ -141,9 +123,9 @@ def _shared(catalogue: Catalogue, item: Item, profile: Profile, language: Langua
             theirs = _values(other.attributes.get(name))
             values = [v for v in _values(value) if v in theirs]
             if values and "title" not in name and name != "currency":
-                shown = _joined(values[:3], language)
-                kind = name if name in _TEMPLATES else "shared"
-                title = _title(other, language)
+                shown = joined(values[:3], language)
+                kind = name if name in kinds() else "shared"
+                title = title_in(other, language)
                 family = name if name in _WORTH else "shared"
                 made.append(_make(kind, language, values[0], entry, title, family, item=shown, title=title))
     return made
@@ -157,14 +139,13 @@ def _asked(item: Item, profile: Profile, language: Language) -> list[_Made]:
         if entry.attribute and entry.text in _values(item.attributes.get(entry.attribute)):
             wanted.setdefault((entry.attribute, entry.evidence or entry.text), []).append(entry.text)
     for (name, said), values in wanted.items():
-        label = _label(name, language)
-        parts = {"item": _joined(values, language), "said": _short(said), "label": label}
+        parts = {"item": joined(values, language), "said": short(said), "label": label(name, language)}
         made.append(_make("asked", language, values[0], said, said, "asked", **parts))
     for limit in profile.constraints:
         value = item.attributes.get(limit.attribute)
         if limit.op in ("le", "ge", "eq") and isinstance(value, float) and not isinstance(value, bool):
             said = limit.evidence or limit.words()
-            parts = {"item": f"{value:g}", "said": _short(said), "label": _label(limit.attribute, language)}
+            parts = {"item": f"{value:g}", "said": short(said), "label": label(limit.attribute, language)}
             kind = "runtime" if limit.attribute == "runtime" else "limit"
             made.append(_make(kind, language, f"{value:g}", said, said, "limit", **parts))
     return made
@@ -181,7 +162,7 @@ def _quotes(catalogue: Catalogue, items: Sequence[Item], profile: Profile, langu
     texts = [e.evidence or e.text for e in likes if not e.item_id]
     said = iter(catalogue.embedder.queries(texts)) if texts else iter(())
     targets = np.array([catalogue.vectors[catalogue.rows[e.item_id]] if e.item_id else next(said) for e in likes])
-    near = catalogue.embedder.documents(flat) @ targets.T  # [sentences, likes]
+    near = _vectors(catalogue.embedder, flat) @ targets.T  # [sentences, likes]
     usual = catalogue.vectors[:: max(1, len(catalogue.items) // 500)] @ targets.T
     above: NDArray[np.float64] = (near - usual.mean(0)) / np.maximum(usual.std(0), 1e-6)
     made, at = [], 0
@@ -191,8 +172,8 @@ def _quotes(catalogue: Catalogue, items: Sequence[Item], profile: Profile, langu
             best = int(above[at : at + len(part), j].argmax())
             strength = float(above[at + best, j])
             said_words = entry.evidence or entry.text
-            title = _title(catalogue.items[catalogue.rows[entry.item_id]], language) if entry.item_id else ""
-            parts = {"item": part[best], "title": title, "said": _short(said_words)}
+            title = title_in(catalogue.items[catalogue.rows[entry.item_id]], language) if entry.item_id else ""
+            parts = {"item": part[best], "title": title, "said": short(said_words)}
             kind = "echo" if entry.item_id else "quote"
             kind = kind if strength >= NEAR / 2 else "words"
             quote = _make(kind, language, part[best], said_words, title or said_words, "words", **parts)
@@ -206,11 +187,26 @@ def _quotes(catalogue: Catalogue, items: Sequence[Item], profile: Profile, langu
     return made
 
 
+_known: dict[tuple[str, str], NDArray[np.float32]] = {}
+
+
+def _vectors(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
+    """[texts, dim]. The same few items are recommended to many: their sentences are embedded once."""
+    found = {text: _known.get((embedder.id, text)) for text in texts}
+    missing = [text for text, vector in found.items() if vector is None]
+    if missing:
+        found |= zip(missing, embedder.documents(missing), strict=True)
+        if len(_known) > KEPT:
+            _known.clear()
+        _known.update({(embedder.id, text): vector for text in missing if (vector := found[text]) is not None})
+    return np.array([found[text] for text in texts])
+
+
 def _make(kind: str, language: Language, span: str, entry: Entry | str, about: str, family: str, **parts: str) -> _Made:
     said = entry if isinstance(entry, str) else entry.evidence or entry.text
-    text = Template(_TEMPLATES[kind][_LANGUAGES.index(language)]).substitute(parts)
+    text = filled(kind, language, parts)
     worth = _WORTH.get(family, _WORTH.get(kind, 1.4))
-    return _Made(Reason(text=text[0].upper() + text[1:], span=span, evidence=said), about, family, worth)
+    return _Made(Reason(text=text, span=span, evidence=said), about, family, worth)
 
 
 def _marks(made: _Made) -> list[tuple[object, float]]:
@@ -226,7 +222,7 @@ def _sentences(item: Item) -> list[str]:
         if len(text) > _LONG:
             end = max(text.rfind(mark, _SHORT, _LONG) for mark in (", ", "; ", ": ", "，", "；"))
             text = text[: end if end > 0 else max(text.rfind(" ", _SHORT, _LONG), 0)].strip()
-        least = _SHORT // 3 if _CHINESE.search(text) else _SHORT
+        least = _SHORT // 3 if CHINESE.search(text) else _SHORT
         if least <= len(text) and text.rstrip(".").casefold() != item.title.casefold():
             found.append(text)
     return found
@@ -254,41 +250,6 @@ def _values(value: object) -> list[str]:
     return [value] if isinstance(value, str) and not _DATE.fullmatch(value) else []
 
 
-def _titles(item: Item) -> list[str]:
-    return [item.title, *(v for k, v in item.attributes.items() if "title" in k and isinstance(v, str))]
-
-
-def _title(item: Item, language: Language) -> str:
-    """In Chinese the Chinese title, where there is one (and not the Japanese one)."""
-    chinese = [t for t in _titles(item) if _CHINESE.search(t) and not _KANA.search(t)]
-    return chinese[0] if language == "zh" and chinese else item.title
-
-
-def _label(name: str, language: Language) -> str:
-    return _LABELS.get(name, name) if language == "zh" else name.replace("_", " ")
-
-
-def _joined(values: Sequence[str], language: Language) -> str:
-    if language == "zh":
-        return "、".join(values)
-    return " and ".join([", ".join(values[:-1]), values[-1]]) if len(values) > 1 else values[0]
-
-
-def _short(said: str) -> str:
-    """The beginning of a person's words, to a whole word."""
-    if len(said) <= _SAID:
-        return said
-    end = said.rfind(" ", 0, _SAID)
-    return said[: end if end > 0 else _SAID]
-
-
 def _language(profile: Profile) -> Language:
     words = [x.evidence for x in (*profile.likes, *profile.constraints) if x.evidence] or [""]
-    return "zh" if _CHINESE.search(words[-1]) else "en"
-
-
-_PATTERNS = [
-    re.compile(re.sub(r"\\\$([a-z]+)", r"(?P<\1>.+)", re.escape(template)), re.IGNORECASE | re.DOTALL)
-    for templates in _TEMPLATES.values()
-    for template in templates
-]
+    return "zh" if CHINESE.search(words[-1]) else "en"
