@@ -4,6 +4,7 @@ An arm that has nothing to go on (nothing revealed, or nothing that it knows) st
 where there is no behaviour, and says so (`degraded`).
 """
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,14 @@ def grid(*settings: dict[str, Any]) -> Callable[[Arm], Arm]:
         return arm
 
     return attach
+
+
+def _package(module: str, arm: str, name: str) -> Any:
+    """A module that not everybody has. Raises InputError saying what to install."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        raise InputError(f"{arm} needs a package that is not installed: pip install {name}") from None
 
 
 def liked_matrix(train: Train, cases: Sequence[Case]) -> Sparse:
@@ -164,10 +173,9 @@ def _ease_by_people(likes: Sparse, strength: float, block: int = 4096) -> Callab
 @grid(*({"alpha": a, "regularisation": r} for a in (0.3, 1, 4, 20) for r in (3, 10, 30, 100)))
 def als(train: Train) -> Scorer:
     """Implicit-feedback ALS (the `implicit` package), people folded in exactly."""
-    from implicit.cpu.als import AlternatingLeastSquares
-
+    implicit_als = _package("implicit.cpu.als", "als", "implicit")
     alpha, regularisation = float(train.settings.get("alpha", 2)), float(train.settings.get("regularisation", 30))
-    model = AlternatingLeastSquares(
+    model = implicit_als.AlternatingLeastSquares(
         factors=int(train.settings.get("factors", 64)), regularization=regularisation, alpha=1 + alpha, iterations=15,
         num_threads=1, random_state=train.seed,
     )  # fmt: skip
@@ -183,8 +191,7 @@ def svd(train: Train) -> Scorer:
         raise InputError("svd predicts ratings; this data set has none")
     if not len(train.item):
         raise InputError("svd needs behaviour; this split has none")
-    import surprise
-
+    surprise = _package("surprise", "svd", "scikit-surprise")
     by_user: dict[int, list[tuple[int, float]]] = {u: [] for u in range(train.people)}
     by_item: dict[int, list[tuple[int, float]]] = {}
     order = {row: inner for inner, row in enumerate(np.unique(train.item).tolist())}
@@ -210,7 +217,7 @@ def svd(train: Train) -> Scorer:
 @grid(*({"factors": f, "epochs": e} for f, e in ((16, 30), (48, 10), (48, 30), (96, 30))))
 def lightfm(train: Train) -> Scorer:
     """LightFM (Kula 2015, WARP) over identity and categories; a new person is a ridge regression on their likes."""
-    from lightfm import LightFM
+    lightfm_ = _package("lightfm", "lightfm", "lightfm-next")
     from scipy.sparse import csr_matrix, hstack, identity
 
     names: dict[str, int] = {}
@@ -224,7 +231,7 @@ def lightfm(train: Train) -> Scorer:
     features = hstack([identity(len(train.ids)), tags], format="csr").astype(np.float32)
     if not train.likes.nnz:
         raise InputError("lightfm needs behaviour; this split has none")
-    model = LightFM(int(train.settings.get("factors", 16)), loss="warp", random_state=train.seed)
+    model = lightfm_.LightFM(int(train.settings.get("factors", 16)), loss="warp", random_state=train.seed)
     model.fit(train.likes.tocoo(), item_features=features, epochs=int(train.settings.get("epochs", 10)), num_threads=1)
     bias, factors = (np.asarray(a, np.float32) for a in model.get_item_representations(features))
     target = np.full(len(train.ids), float(np.abs(bias).max()) + 1.0, np.float32) - bias

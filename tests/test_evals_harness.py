@@ -58,9 +58,13 @@ def test_a_strangers_scorer_runs_beside_ours_with_one_command(taste: Path, tmp_p
 
 
 def test_the_same_command_twice_gives_the_same_figures(taste: Path, tmp_path: Path):
-    arms = ["random", "popularity", "item-knn", "ease", "als"]
+    arms = ["random", "popularity", "item-knn(neighbours=50)", "ease", "als(alpha=1,regularisation=10)"]
     # these two need packages that no extra of ours installs
-    arms += [arm for arm, package in (("lightfm", "lightfm"), ("svd", "surprise")) if find_spec(package)]
+    arms += [
+        arm
+        for arm, package in (("lightfm(factors=8,epochs=5)", "lightfm"), ("svd(factors=8)", "surprise"))
+        if find_spec(package)
+    ]
     runs = [
         evaluate(taste, arms=arms, reveal=[0, 2], out=tmp_path / name, jobs=jobs) for name, jobs in (("a", 1), ("b", 2))
     ]
