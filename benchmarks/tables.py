@@ -7,12 +7,23 @@ Runs are resumed: an arm that is there (and whose module has not changed) is not
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from snowmelt.evals import evaluate
-from snowmelt.evals.report import levels_table, verdict
+from snowmelt.evals.report import (
+    WHAT,
+    comparison_at,
+    difference_of,
+    interval_of,
+    levels_table,
+    main_level,
+    ordered,
+    split_of,
+    verdict,
+)  # fmt: skip
 from snowmelt.evals.summary import MAIN
 from snowmelt.retrieval.errors import InputError
 
@@ -70,12 +81,13 @@ def main() -> int:
     unknown = [n for n in names if n not in RUNS]
     if unknown:
         parser.error(f"--only: {unknown[0]!r} is none of {', '.join(RUNS)}")
+    if asked.print:
+        ran = {n: json.loads(p.read_text("utf-8")) for n in names if (p := asked.out / n / "run.json").exists()}
+        rows = [overview_row(name, result) for name, result in ran.items()]
+        sys.stdout.write("\n".join([*OVERVIEW, *rows]) + "\n\n")
+        sys.stdout.write("\n\n".join(section(name, result) for name, result in ran.items()) + "\n")
+        return 0
     for name in names:
-        if asked.print:
-            path = asked.out / name / "run.json"
-            if path.exists():
-                sys.stdout.write(section(name, path) + "\n\n")
-            continue
         data, options = RUNS[name]
         arms = options["arms"] + (() if asked.without_ours else OURS)
         sys.stderr.write(f"{name} ...\n")
@@ -91,19 +103,36 @@ def main() -> int:
     return 0
 
 
-def section(name: str, path: Path) -> str:
-    """One run as a section of the README."""
-    import json
+OVERVIEW = (
+    "| run | level | n | best baseline | snowmelt-no-llm | difference [95%], Cohen's d_z, p (Holm) |",
+    "|---" * 6 + "|",
+)
 
-    result = json.loads(path.read_text(encoding="utf-8"))
+
+def overview_row(name: str, result: dict[str, Any]) -> str:
+    """One run in a row: our arm beside the best baseline at the headline level."""
+    level = main_level(result)
+    rows = {row["name"]: row for row in ordered(result, level)}
+    told = comparison_at(result, level)
+    best = told["best_baseline"] if told else "–"
+    ours = rows.get(OURS[0])
+    told_ours = (interval_of(ours), difference_of(result, ours)) if ours and ours["metrics"] else ("–", "–")
+    n = rows[best]["metrics"][MAIN]["n"] if told else "–"
+    value = interval_of(rows[best]) if told else "–"
+    return f"| {name} | {level} | {n} | {best} {value} | {told_ours[0]} | {told_ours[1]} |"
+
+
+def section(name: str, result: dict[str, Any]) -> str:
+    """One run as a section of the README."""
     commit = (result["surroundings"]["commit"] or "?")[:8]
     note = f" {result['note']}." if result["note"] else ""
     about = (
         f"{result['test_people']} test people, {result['warm_people']} warm, {result['items']} items.{note} "
-        f"{MAIN} [95%]; commit {commit}."
+        f"{MAIN} [95%] by {WHAT.get(split_of(result), 'revealed likes')}; commit {commit}."
     )
-    best = [row["reveal"] for row in result["arms"]]
-    return f"### {name}\n\n{about}\n\n{levels_table(result)}\n\n{verdict(result, 5 if 5 in best else max(best))}"
+    broken = [f"{arm} did not run: {told['error']}" for arm, told in result["settings"].items() if told["error"]]
+    parts = (f"#### {name}", about, levels_table(result), *broken, verdict(result, main_level(result)))
+    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":
