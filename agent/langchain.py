@@ -23,7 +23,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, Field, RootModel
 from snowmelt.agent.langchain_model import LangChainLLM
 from snowmelt.agent.llm import Message
-from snowmelt.agent.ranking import retrieve
+from snowmelt.agent.ranking import rank
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.types import Conversation, Profile, Recommendation
 from snowmelt.agent.understanding import apply, understand
@@ -198,8 +198,8 @@ class SnowmeltRetriever(BaseRetriever):
 
 
 def _found(catalogue: Catalogue, query: str, k: int) -> list[int]:
-    rows, _ = retrieve(catalogue, Profile(likes=(query,)), catalogue.mask([]), k)  # pyright: ignore[reportArgumentType]
-    return rows[:k]
+    rows, _ = rank(catalogue, Profile(likes=(query,)), k, allowed=catalogue.mask([]))  # pyright: ignore[reportArgumentType]
+    return rows
 
 
 def _document(catalogue: Catalogue, row: int) -> Document:

@@ -1,71 +1,155 @@
-"""Candidates to an order. The model's word is one bounded signal; code owns the order."""
+"""A profile to an order of candidates: signals made comparable, weighted and added. Code owns the order.
+
+Where people's behaviour was learned (`snowmelt fit`), items that a person likes speak through it; words and attributes
+speak through the text. Without behaviour, texts speak for items, too, and the model's familiarity with titles stands in
+for popularity. A model's opinion on the candidates comes last and moves an item at most `BOUND` places.
+"""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snowmelt.agent.llm import LLM, ModelError
+from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.types import Profile
-from snowmelt.prompts import render
 from snowmelt.retrieval.catalogue import Catalogue
+from snowmelt.retrieval.filters import Filter
+from snowmelt.retrieval.fusion import standardise
+from snowmelt.retrieval.learned import Learned
 
-BOUND = 5  # places that the model can move an item from its place in retrieval, whatever it says
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+BOUND = 5  # places that the model can move an item from its place without it, whatever it says
+# Without behaviour (chosen on validation people of ml-100k, evals/README.md): weights of standardised signals.
+DENSE, MEAN, BM25, FAMILIARITY = 1.0, 0.5, 0.5, 2.0
+MATCH, WISH, DISLIKE = 1.0, 0.5, 0.5  # asked for in words: a value, a soft limit; what is like a dislike
+EXACT = 20_000  # items up to which every one is scored; above, those that a search finds
+SEARCHED, SAMPLE = 300, 2000  # found by each search of a large catalogue; items that say how large a cosine is
 
 
-def retrieve(
-    catalogue: Catalogue, profile: Profile, allowed: NDArray[np.bool_], pool: int = 50
-) -> tuple[list[int], dict[str, NDArray[np.float32]]]:
-    """Rows of the best `pool` candidates and their signals (each standardised over the union of the searches).
+def rank(
+    catalogue: Catalogue, profile: Profile, limit: int, *, allowed: NDArray[np.bool_],
+    learned: Learned | None = None, familiarity: Familiarity | None = None,
+) -> tuple[list[int], dict[str, Floats]]:  # fmt: skip
+    """Rows of the best min(limit, allowed) items, best first, and their weighted signals (their sum is the score).
 
-    dense: the highest cosine to any like, less half the highest to any dislike. bm25: over the likes' words. match:
-    share of the liked attribute values that the item has.
+    `allowed` bool [items]: what may be recommended at all.
     """
-    likes = [_query(catalogue, e.text, e.item_id) for e in profile.likes]
-    liked = catalogue.embedder.queries(likes) if likes else catalogue.vectors.mean(0, keepdims=True)
-    words = [e.text for e in profile.likes if e.item_id is None]
-    bm25 = catalogue.lexical.scores(" ".join(words or likes))
-    near = catalogue.nearest(liked, 200)[0].tolist()
-    rows = list(dict.fromkeys([*(r for part in near for r in part), *np.argsort(-bm25, kind="stable")[:200].tolist()]))
-    rows = [r for r in rows if allowed[r]]
-    if len(rows) < pool:  # a narrow constraint: everything that it leaves
-        rows = np.flatnonzero(allowed).tolist()
-    if not rows:
+    liked = [catalogue.rows[e.item_id] for e in profile.likes if e.item_id in catalogue.rows]
+    words = [e.text for e in profile.likes if e.item_id not in catalogue.rows]
+    people: dict[str, Floats] = {}
+    if learned is not None:
+        people = {n: v[0] for n, v in learned.contributions(one_person(liked, len(catalogue.ids))).items()}
+    queries = _queries(catalogue, [] if people else liked, words)
+    texts = words if people or words else [_words(catalogue, row) for row in liked]
+    bm25 = catalogue.lexical.scores(" ".join(texts)) if texts else np.zeros(len(catalogue.ids), np.float32)
+    rows = _candidates(catalogue, queries, bm25, people, familiarity, allowed, limit)
+    if not len(rows):
         return [], {}
-    dense = (catalogue.vectors[rows] @ liked.T).max(1)
+    signals = {name: values[rows] for name, values in people.items()}
+    spoken = dict(text_signals(_cosines(catalogue, queries, rows), _cosines(catalogue, queries, _sample(catalogue))))
+    spoken["bm25"] = BM25 * standardise(bm25)[rows]
+    if familiarity is not None and not people:
+        spoken["familiarity"] = np.float32(FAMILIARITY * familiarity.weight) * familiarity.values[rows]
+    for name, values in (spoken | _asked(catalogue, profile, rows)).items():
+        signals[name] = signals[name] + values if name in signals else values
     if profile.dislikes:
-        disliked = catalogue.embedder.queries([_query(catalogue, e.text, e.item_id) for e in profile.dislikes])
-        dense = dense - 0.5 * np.maximum((catalogue.vectors[rows] @ disliked.T).max(1), 0)
-    wanted = [(e.attribute, e.text) for e in profile.likes if e.attribute]
-    match = np.array([sum(v in _list(catalogue, r, a) for a, v in wanted) for r in rows], float)
-    signals = {"dense": standardise(dense), "bm25": 0.5 * standardise(bm25[rows]), "match": standardise(match)}
-    order = np.argsort(-np.sum(list(signals.values()), axis=0), kind="stable")[:pool]
-    return [rows[i] for i in order], {name: values[order] for name, values in signals.items()}
+        signals["dislikes"] = _dislikes(catalogue, profile, rows)
+    total = np.sum(list(signals.values()), axis=0)
+    best = np.argsort(-total, kind="stable")[:limit]
+    return [int(row) for row in rows[best]], {name: values[best] for name, values in signals.items() if values.any()}
 
 
-def _query(catalogue: Catalogue, text: str, item_id: str | None) -> str:
-    return catalogue.text(catalogue.rows[item_id]) if item_id in catalogue.rows else text
+def one_person(liked: Sequence[int], items: int) -> Any:
+    """csr float32 [1, items] of the rows `liked`."""
+    from scipy.sparse import csr_matrix
+
+    own = np.unique(np.asarray(liked, np.int64))
+    return csr_matrix((np.ones(len(own), np.float32), (np.zeros(len(own), np.int64), own)), shape=(1, items))
 
 
-def _list(catalogue: Catalogue, row: int, attribute: str | None) -> tuple[str, ...]:
-    value = catalogue.items[row].attributes.get(attribute or "", ())
-    return value if isinstance(value, tuple) else ()
+def text_signals(cosines: Floats, sample: Floats) -> dict[str, Floats]:
+    """dense: nearness to the nearest query and to all of them, [items]. `cosines`, `sample`: [items, queries]."""
+    if not cosines.shape[1]:
+        return {}
+    nearest = _scaled(cosines.max(axis=1), sample.max(axis=1))
+    return {"dense": DENSE * nearest + MEAN * _scaled(cosines.mean(axis=1), sample.mean(axis=1))}
 
 
-def standardise(values: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Mean 0, deviation 1; all zeros where nothing differs or anything is not finite."""
-    values = np.asarray(values, np.float64)
-    spread = values.std() if np.isfinite(values).all() else 0.0
-    return ((values - values.mean()) / spread if spread > 1e-9 else np.zeros(len(values))).astype(np.float32)
+def _scaled(values: Floats, sample: Floats) -> Floats:
+    return (values - sample.mean()) / np.float32(max(float(sample.std()), 1e-6))
 
 
-def likelihood(llm: LLM, liked: Sequence[str], titles: Sequence[str], deadline: float | None) -> NDArray[np.float32] | None:
-    """Mean log-probability per token of each title continuing the list of liked titles; None if the model failed."""
-    try:
-        scores = llm.score(render("rank", titles=", ".join(liked)), [f" {t}" for t in titles], deadline=deadline)
-    except ModelError:
-        return None
-    values = np.asarray(scores.logprobs, np.float32)
-    return values if values.shape == (len(titles),) and np.isfinite(values).all() else None
+def _queries(catalogue: Catalogue, liked: Sequence[int], words: Sequence[str]) -> Floats:
+    """float32 [queries, dim]: the items as they are indexed, the words as the embedder reads questions."""
+    own = np.asarray(catalogue.vectors[list(liked)], np.float32).reshape(-1, catalogue.vectors.shape[1])
+    return np.concatenate([own, catalogue.embedder.queries(list(words))]) if words else own
+
+
+def _words(catalogue: Catalogue, row: int) -> str:
+    return catalogue.text(row) if len(catalogue.ids) <= EXACT else catalogue.titles[row]
+
+
+def _cosines(catalogue: Catalogue, queries: Floats, rows: Rows) -> Floats:
+    vectors = catalogue.vectors if len(rows) == len(catalogue.ids) else catalogue.vectors[rows]
+    return np.asarray(vectors @ queries.T, np.float32)
+
+
+def _sample(catalogue: Catalogue) -> Rows:
+    count = len(catalogue.ids)
+    return np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
+
+
+def _candidates(
+    catalogue: Catalogue, queries: Floats, bm25: Floats, people: dict[str, Floats], familiarity: Familiarity | None,
+    allowed: NDArray[np.bool_], limit: int,
+) -> Rows:  # fmt: skip
+    every = np.flatnonzero(allowed)
+    if len(every) <= EXACT:
+        return every
+    searches = [bm25] if bm25.any() else []
+    if people:
+        searches.append(np.sum(list(people.values()), axis=0))
+    elif familiarity is not None and familiarity.weight > 0:
+        searches.append(familiarity.values)
+    most = max(SEARCHED, limit)
+    found = [np.argpartition(np.where(allowed, -s, np.inf), most)[:most] for s in searches]
+    if len(queries):
+        found.append(catalogue.nearest(queries, most, allowed)[0].ravel())
+    rows = np.unique(np.concatenate(found)) if found else every[:0]
+    rows = rows[allowed[rows]]
+    return rows if len(rows) >= limit else every
+
+
+def _asked(catalogue: Catalogue, profile: Profile, rows: Rows) -> dict[str, Floats]:
+    """What was asked for in so many words: liked values of attributes (rare ones count more), soft limits."""
+    attributes = catalogue.schema.attributes
+    match, wishes = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
+    for entry in profile.likes:
+        known = attributes.get(entry.attribute or "")
+        if known is not None and known.kind in ("category", "list"):
+            has = catalogue.mask([Filter(attribute=known.name, op="any", value=(entry.text,))])
+            match += np.float32(MATCH * entry.strength) * standardise(has)[rows]
+    for wish in profile.wishes:
+        wishes += WISH * catalogue.mask([wish])[rows]
+    return {"match": match, "wishes": wishes}
+
+
+def _dislikes(catalogue: Catalogue, profile: Profile, rows: Rows) -> Floats:
+    """At most 0: items are pushed down as far as they are nearer than most to something disliked."""
+    disliked = [catalogue.rows[e.item_id] for e in profile.dislikes if e.item_id in catalogue.rows]
+    words = [e.text for e in profile.dislikes if e.item_id not in catalogue.rows]
+    queries = _queries(catalogue, disliked, words)
+    sample = _cosines(catalogue, queries, _sample(catalogue)).max(axis=1)
+    near = _scaled(_cosines(catalogue, queries, rows).max(axis=1), sample)
+    push = np.maximum(near, 0)
+    for entry in profile.dislikes:
+        known = catalogue.schema.attributes.get(entry.attribute or "")
+        if known is not None and known.kind in ("category", "list"):
+            has = catalogue.mask([Filter(attribute=known.name, op="any", value=(entry.text,))])
+            push = push + np.maximum(standardise(has)[rows], 0)
+    return np.asarray(-DISLIKE * push, np.float32)
 
 
 def bounded(base: Sequence[float], moved: Sequence[float], bound: int = BOUND) -> list[int]:

@@ -4,41 +4,63 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from snowmelt.agent import familiarity
 from snowmelt.agent.dialogue import turn
+from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.llm import LLM, open_llm
-from snowmelt.agent.ranking import bounded, likelihood, retrieve, standardise
-from snowmelt.agent.reasons import explain
+from snowmelt.agent.ranking import bounded, rank
+from snowmelt.agent.reasons import explain_all
+from snowmelt.agent.scoring import score_candidates
 from snowmelt.agent.types import Conversation, Profile, Recommendation, Reply
 from snowmelt.agent.understanding import Vocabulary
+from snowmelt.retrieval import fitting
 from snowmelt.retrieval.catalogue import Catalogue
+from snowmelt.retrieval.embedding import Embedder
 from snowmelt.retrieval.errors import InputError
+from snowmelt.retrieval.fusion import standardise
+from snowmelt.retrieval.learned import Learned
 
-WEIGHT = 0.5  # of the model's likelihood beside the standardised retrieval signals; not tuned yet (issue 4)
-DEADLINE = 20.0  # seconds for the model; then the list stands on retrieval alone and is marked degraded
+WEIGHT = 0.5  # of the model's opinion, standardised, beside the standard deviation of what it is added to
+ASKED = 30  # candidates that the model is asked about
+DEADLINE = 20.0  # seconds for the model; then the list stands without it and is marked degraded
 
 
 @dataclass
 class Recommender:
-    """Reads one catalogue with one model (None: retrieval alone). Safe to share between threads: it keeps no person."""
+    """Reads one catalogue with one model (None: retrieval alone). Safe to share between threads: it keeps no person.
+
+    `learned`: what `snowmelt fit` stored, `familiarity`: what the model has heard of; None where there is neither.
+    `prior` float32 [items]: how well known items are by the better of the two, mean 0, deviation 1.
+    """
 
     catalogue: Catalogue
     llm: LLM | None
     deadline: float | None = DEADLINE
     vocabulary: Vocabulary = field(init=False)
+    learned: Learned | None = field(init=False)
+    familiarity: Familiarity | None = field(init=False)
+    prior: NDArray[np.float32] | None = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.llm is not None and not self.llm.can_score:
-            # better refused than accepted and never asked: ranking is by likelihood alone as yet
-            raise InputError(
-                f"model {self.llm.name}: gives no likelihoods, so it cannot rank yet; use local or gguf:/path"
-            )
         self.vocabulary = Vocabulary.of(self.catalogue)
+        self.learned = fitting.load(self.catalogue)
+        self.familiarity = familiarity.stored(self.catalogue.dir, self.catalogue.titles)
+        self.prior = None
+        if self.learned is not None:
+            self.prior = self.learned.prior()
+        elif self.familiarity is not None and self.familiarity.weight > 0:
+            self.prior = np.float32(self.familiarity.weight) * self.familiarity.values
 
     @classmethod
-    def open(cls, directory: Path | str, model: str | LLM | None = None) -> "Recommender":
-        """`model`: None, "local", "gguf:/path", or an LLM. Raises InputError with one line."""
-        llm = open_llm(model) if isinstance(model, str) else model
-        return cls(Catalogue.open(directory), llm)
+    def open(
+        cls, directory: Path | str, model: str | LLM | None = None, *, base_url: str | None = None,
+        api_key: str | None = None, embedder: Embedder | None = None,
+    ) -> "Recommender":  # fmt: skip
+        """`model`: None, a name (see `open_llm`, which gets `base_url` and `api_key`), or an LLM. `embedder` None opens
+        the one that the catalogue was made with. Raises InputError with one line."""
+        llm = open_llm(model, base_url=base_url, api_key=api_key) if isinstance(model, str) else model
+        return cls(Catalogue.open(directory, embedder), llm)
 
     def recommend(self, profile: Profile, limit: int = 5) -> list[Recommendation]:
         """min(limit, available) distinct items, best first: all constraints met, none seen."""
@@ -52,31 +74,34 @@ class Recommender:
         for id_ in {*profile.seen, *profile.liked_ids, *profile.disliked_ids}:
             if id_ in self.catalogue.rows:
                 allowed[self.catalogue.rows[id_]] = False
-        rows, signals = retrieve(self.catalogue, profile, allowed, max(30, limit))
+        rows, signals = rank(
+            self.catalogue, profile, max(ASKED, limit), allowed=allowed, learned=self.learned,
+            familiarity=self.familiarity,
+        )  # fmt: skip
         if not rows:
             return [], False
-        base = np.sum(list(signals.values()), axis=0)
+        base = np.sum(list(signals.values()), axis=0) if signals else np.zeros(len(rows), np.float32)
         total, degraded = base, False
-        items = [self.catalogue.items[r] for r in rows]
-        liked = [
-            self.catalogue.items[self.catalogue.rows[i]].title for i in profile.liked_ids if i in self.catalogue.rows
-        ]
-        liked = liked or [e.text for e in profile.likes]
-        if self.llm is not None and self.llm.can_score and liked:
-            raw = likelihood(self.llm, liked, [i.title for i in items], self.deadline)
-            degraded = raw is None
-            if raw is not None:
-                signals["llm"] = WEIGHT * standardise(raw)
-                total = base + signals["llm"]
+        titles, at = self.catalogue.titles, self.catalogue.rows
+        liked = [titles[at[i]] for i in profile.liked_ids if i in at] or [e.text for e in profile.likes]
+        if self.llm is not None and liked:
+            said = score_candidates(self.llm, liked, [titles[r] for r in rows[:ASKED]], deadline=self.deadline)
+            degraded = bool(said.degraded)
+            if said.values is not None:
+                opinion = np.zeros(len(rows), np.float32)
+                spread = float(np.std(base[:ASKED])) or 1.0
+                opinion[:ASKED] = WEIGHT * spread * standardise(said.values)
+                signals["llm"], total = opinion, base + opinion
         order = bounded(base.tolist(), total.tolist())[:limit]
+        items = [self.catalogue.items[rows[i]] for i in order]
         return [
             Recommendation(
-                item=items[i],
+                item=item,
                 score=round(float(total[i]), 4),
-                reasons=explain(self.catalogue, items[i], profile),
+                reasons=reasons,
                 signals={name: round(float(values[i]), 4) for name, values in signals.items()},
             )
-            for i in order
+            for i, item, reasons in zip(order, items, explain_all(self.catalogue, items, profile), strict=True)
         ], degraded
 
     def reply(self, conversation: Conversation, text: str) -> tuple[Conversation, Reply]:

@@ -70,13 +70,17 @@ class Lesson:
 
 
 def learn(lessons: Sequence[Lesson], names: Sequence[str]) -> dict[str, float]:
-    """Non-negative weights of the signals `names`; all 0 if no hidden like is among the candidates of anybody."""
+    """Non-negative weights of the signals `names`; all 0 if no hidden like is among the candidates of anybody.
+
+    Candidates stand best first; lessons are cut to the candidates of the shortest.
+    """
     stacks, hidden, total = [], [], []
+    width = min((lesson.hidden.shape[1] for lesson in lessons), default=0)
     for lesson in lessons:
-        use = lesson.hidden.any(axis=1)
+        use = lesson.hidden[:, :width].any(axis=1)
         if use.any():
-            stacks.append(np.stack([lesson.signals[name][use] for name in names], axis=2).astype(np.float32))
-            hidden.append(lesson.hidden[use])
+            stacks.append(np.stack([lesson.signals[name][use, :width] for name in names], axis=2).astype(np.float32))
+            hidden.append(lesson.hidden[use, :width])
             total.append(lesson.total[use])
     if not stacks:
         return dict.fromkeys(names, 0.0)
@@ -86,7 +90,10 @@ def learn(lessons: Sequence[Lesson], names: Sequence[str]) -> dict[str, float]:
 
 
 def _logit(x: Floats, hidden: NDArray[np.bool_], ridge: float = 1e-3) -> NDArray[np.float64]:
-    """The least mean over people of -sum(share of the hidden * ln softmax(x @ weights)). `x` [people, candidates, names]."""
+    """The least mean over people of -sum(share of the hidden * ln softmax(x @ weights)).
+
+    `x` [people, candidates, names].
+    """
     from scipy.optimize import minimize
 
     y = hidden / hidden.sum(axis=1, keepdims=True, dtype=np.float32)

@@ -126,9 +126,9 @@ def ridge_fold_in(factors: Floats, liked: Sparse, targets: Floats, regularisatio
 def lift(X: Sparse, shrink: float = 10.0, neighbours: int = 2000, block: int = 2048) -> Sparse:
     """How much a like of i raises the odds of j: ln(1 + C_ij / (shrink * p_j)), csr float32 [items, items].
 
-    C = X' diag(w) X counts co-likes, a person with n likes weighing w ~ 1 / sqrt(n) (mean 1); p_j is the share of people
-    who like j. Of each row the `neighbours` with the most co-likes are kept (cutting by lift would leave only the rare),
-    the diagonal is empty. A person x is scored by
+    C = X' diag(w) X counts co-likes, a person with n likes weighing w ~ 1 / sqrt(n) (mean 1); p_j is the share of
+    people who like j. Of each row the `neighbours` with the most co-likes are kept (cutting by lift would leave only
+    the rare), the diagonal is empty. A person x is scored by
     ln p_j + (x @ L)_j / sqrt(|x|): naive Bayes with conditionals (C_ij + shrink * p_j) / (c_i + shrink), in which what
     does not depend on j is left out, tempered because likes are not independent (Bennett, *Assessing the calibration of
     Naive Bayes posterior estimates*, CMU-CS-00-155, 2000, has why).
@@ -162,7 +162,7 @@ def _strongest(rows: Sparse, owner: NDArray[np.int64], most: int) -> Any:
 def aspects(
     X: Sparse, count: int = 20, rounds: int = 40, spread: float = 0.5, smooth: float = 0.05, seed: int = 0
 ) -> tuple[Floats, Floats]:
-    """Kinds of taste: (p(item | aspect) float32 [count, items], p(aspect) float32 [count]) by MAP expectation-maximisation.
+    """Kinds of taste: (p(item | aspect) float32 [count, items], p(aspect) float32 [count]), by MAP EM.
 
     Hofmann, *Latent Semantic Models for Collaborative Filtering*, TOIS 2004, with Dirichlet priors `spread` on people
     and `smooth` on items (LDA's MAP). One start depends on `seed`; averaging a few starts is markedly better.

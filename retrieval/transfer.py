@@ -22,8 +22,8 @@ BLOCK = 64  # people whose likes are compared with the catalogue at a time
 
 @dataclass(frozen=True)
 class Content:
-    """Items as numbers, in row order. `vectors` float32 [items, dim], length 1; `values` csr float32 [items, values], an
-    item's attribute values weighted by rarity, length 1 (or empty); `numbers` float32 [items, numeric], standardised.
+    """Items as numbers, in row order. `vectors` float32 [items, dim], length 1; `values` csr float32 [items, values],
+    an item's attribute values weighted by rarity, length 1 or empty; `numbers` float32 [items, numeric], standardised.
     """
 
     vectors: Floats

@@ -1,0 +1,223 @@
+"""`snowmelt fit DIR interactions.csv`: learn from what people did, keep it in DIR/learned/v-N, name the one in use.
+
+Keyed by item id, so that it outlives a new index: items that are gone are left out, new ones inherit by content.
+"""
+
+import csv
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from snowmelt.retrieval.catalogue import Catalogue
+from snowmelt.retrieval.errors import InputError
+from snowmelt.retrieval.fusion import Weights
+from snowmelt.retrieval.learned import Behaviour, Learned
+from snowmelt.retrieval.transfer import Content, content
+
+FORMAT = 1
+KEPT = 5  # versions; older ones are removed by the next fit
+FEWEST = 20  # people with two likes; with fewer there is nothing to learn
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """`weights`: signal -> {likes known: weight}. `skipped`: rows whose item is not in the catalogue."""
+
+    version: str
+    people: int
+    likes: int
+    items: int
+    new_items: int
+    skipped: int
+    seconds: float
+    weights: Mapping[str, Mapping[int, float]]
+
+
+def fit_catalogue(catalogue: Catalogue, interactions: Path, *, seed: int = 0) -> FitReport:
+    """Fit on a CSV with columns user, item and perhaps rating, store it as the next version and use it.
+
+    A row is a like unless it has a rating: then from 4 of 5, 8 of 10 or 1 of 1; other scales (play counts) are likes
+    throughout. Raises InputError for a file that cannot be used and where `snowmelt[fit]` is not installed.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("implicit") is None or find_spec("scipy") is None:
+        raise InputError("learning from interactions needs two more packages; pip install 'snowmelt[fit]'")
+    from snowmelt.retrieval.playing import fit
+
+    began = time.monotonic()
+    X, skipped = read_likes(interactions, catalogue.rows)
+    able = int((np.diff(X.indptr) >= 2).sum())
+    if able < FEWEST:
+        raise InputError(f"{interactions}: {able} people like two items or more; at least {FEWEST} are needed to learn")
+    learned = fit(X, content_of(catalogue), seed)
+    told = {
+        "people": X.shape[0],
+        "likes": int(X.nnz),
+        "seed": seed,
+        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    version = save(learned, catalogue.dir, catalogue.ids, told)
+    weights = learned.weights
+    table = {
+        n: {k: row[i] for k, row in zip(weights.knots, weights.table, strict=True)} for i, n in enumerate(weights.names)
+    }
+    items = len(learned.behaviour.rows)
+    return FitReport(
+        version, X.shape[0], int(X.nnz), items, len(catalogue.ids) - items, skipped, time.monotonic() - began, table
+    )
+
+
+def content_of(catalogue: Catalogue) -> Content:
+    """The catalogue's vectors and attribute values as `transfer` reads them."""
+    kinds = {n: a.kind for n, a in catalogue.schema.attributes.items()}
+    used = {n for n, kind in kinds.items() if kind in ("category", "list", "number")}
+    told = [{n: v for n, v in item.attributes.items() if n in used} for item in catalogue.items]
+    return content(catalogue.vectors, told)
+
+
+def read_likes(path: Path, rows: Mapping[str, int]) -> tuple[Any, int]:
+    """(likes csr float32 [people, items], lines left out: their item is not in `rows`). InputError names the line."""
+    from scipy.sparse import csr_matrix
+
+    users: dict[str, int] = {}
+    who, what, ratings, skipped = [], [], [], 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file)
+            missing = {"user", "item"} - set(table.fieldnames or ())
+            if missing:
+                raise InputError(f"{path}:1 has no column {sorted(missing)[0]!r}; the header must name user and item")
+            for line in table:
+                item = rows.get((line["item"] or "").strip())
+                if item is None or not line["user"]:
+                    skipped += 1
+                    continue
+                try:
+                    ratings.append(float(line.get("rating") or 1))
+                except ValueError:
+                    raise InputError(f"{path}:{table.line_num} rating: {line['rating']!r} is not a number") from None
+                who.append(users.setdefault(line["user"], len(users)))
+                what.append(item)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; give a CSV with the columns user and item") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as CSV in UTF-8 ({error})") from None
+    if not who:
+        raise InputError(f"{path}: no row names an item of this catalogue ({skipped} rows); are the ids the same?")
+    rating = np.array(ratings)
+    values = np.unique(rating)
+    binary = set(values.tolist()) <= {0.0, 1.0}
+    least = (
+        -np.inf if len(values) == 1 else 1 if binary else 4 if values[-1] <= 5 else 8 if values[-1] <= 10 else -np.inf
+    )
+    liked = rating >= least
+    shape = (len(users), len(rows))
+    X = csr_matrix((np.ones(int(liked.sum()), np.float32), (np.array(who)[liked], np.array(what)[liked])), shape=shape)
+    X.data[:] = 1.0  # an item that was liked twice counts once
+    return X, skipped
+
+
+def save(learned: Learned, directory: Path, ids: list[str], told: Mapping[str, Any]) -> str:
+    """Write DIR/learned/v-N, then name it in DIR/learned/current: readers see the old version or the new one."""
+    folder = directory / "learned"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it when a writer is killed
+        except BlockingIOError:
+            raise InputError(f"{folder}: another fit is being stored; try again when it is done") from None
+        known = versions(directory)
+        version = f"v-{int(known[-1][2:]) + 1 if known else 1}"
+        part = folder / f"{version}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        b, half = learned.behaviour, np.float16
+        arrays: dict[str, Any] = {"likes": b.likes, "factors": b.factors.astype(half)}
+        for name, matrix in (("lift", b.lift), ("neighbours", b.neighbours)):
+            arrays |= {f"{name}.data": matrix.data.astype(half), f"{name}.indices": matrix.indices.astype(np.int32)}
+            arrays[f"{name}.indptr"] = matrix.indptr
+        for i, (share, mass) in enumerate(b.aspects):
+            arrays |= {f"share.{i}": np.log(share).astype(half), f"mass.{i}": mass}  # a share may be below half's least
+        np.savez(part / "behaviour.npz", **arrays)
+        (part / "ids.json").write_text(json.dumps([ids[row] for row in b.rows], ensure_ascii=False), encoding="utf-8")
+        tables = {
+            name: {"names": w.names, "knots": w.knots, "table": w.table}
+            for name, w in (("known", learned.weights), ("new", learned.new_weights))
+        }
+        manifest = {"format": FORMAT, "starts": len(b.aspects), "weights": tables, **told}
+        (part / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        part.rename(folder / version)
+        _use(folder, version)
+        for old in known[: 1 - KEPT]:
+            shutil.rmtree(folder / old)
+    return version
+
+
+def load(catalogue: Catalogue) -> Learned | None:
+    """The version in use, for the catalogue as it is now; None where nothing is learned. InputError if damaged."""
+    from scipy.sparse import csr_matrix
+
+    folder = catalogue.dir / "learned"
+    if not (folder / "current").is_file():
+        return None
+    folder = folder / (folder / "current").read_text().strip()
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        ids = json.loads((folder / "ids.json").read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise InputError(f"{folder}: format {manifest['format']}, here is {FORMAT}; run `snowmelt fit` again")
+        with np.load(folder / "behaviour.npz") as arrays:
+            here = np.array([catalogue.rows.get(id_, -1) for id_ in ids], np.int64)
+            order = np.argsort(here)
+            order = order[here[order] >= 0]
+
+            def square(name: str) -> Any:
+                parts = (arrays[f"{name}.data"].astype(np.float32), arrays[f"{name}.indices"], arrays[f"{name}.indptr"])
+                return csr_matrix(parts, shape=(len(ids), len(ids)))[order][:, order].tocsr()
+
+            aspects = tuple(
+                (np.exp(arrays[f"share.{i}"].astype(np.float32))[:, order], arrays[f"mass.{i}"])
+                for i in range(manifest["starts"])
+            )
+            factors = arrays["factors"].astype(np.float32)[order]
+            behaviour = Behaviour(
+                here[order], arrays["likes"][order], square("lift"), square("neighbours"), factors, aspects
+            )
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise InputError(f"{folder} is damaged ({error}); run `snowmelt fit` again or roll back") from None
+    if len(behaviour.rows) < 2:
+        return None
+    known, new = (
+        Weights(tuple(t["names"]), tuple(t["knots"]), tuple(map(tuple, t["table"])))
+        for t in (manifest["weights"]["known"], manifest["weights"]["new"])
+    )
+    return Learned(content_of(catalogue), behaviour, known, new)
+
+
+def versions(directory: Path) -> list[str]:
+    """Finished versions in DIR/learned, oldest first."""
+    found = [p.name for p in (directory / "learned").glob("v-*") if p.is_dir() and p.name[2:].isdigit()]
+    return sorted(found, key=lambda name: int(name[2:]))
+
+
+def roll_back(directory: Path) -> str:
+    """Use the version before the one in use; returns its name. Raises InputError where there is none."""
+    folder = directory / "learned"
+    now = (folder / "current").read_text().strip() if (folder / "current").is_file() else ""
+    before = [v for v in versions(directory) if now and int(v[2:]) < int(now[2:])]
+    if not before:
+        raise InputError(f"{folder}: there is no earlier version to go back to")
+    _use(folder, before[-1])
+    return before[-1]
+
+
+def _use(folder: Path, version: str) -> None:
+    (folder / "current.new").write_text(version)
+    (folder / "current.new").replace(folder / "current")
