@@ -61,7 +61,13 @@ def cues(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
 def _too(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
     """ "too creepy for me", "太吓人了": of what was named before; praise is none ("太棒了", "too good to miss")."""
     text, n = words[i].text, len(words)
-    if text == "too" and (not i or words[i - 1].text not in ("nothing", "anything", "not")) and i + 1 < n and not gap[i + 1] and words[i + 1].text not in _NOT_BAD:
+    if (
+        text == "too"
+        and (not i or words[i - 1].text not in ("nothing", "anything", "not"))
+        and i + 1 < n
+        and not gap[i + 1]
+        and words[i + 1].text not in _NOT_BAD
+    ):
         j = i + 2
         while (
             j < min(n, i + 5)

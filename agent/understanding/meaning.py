@@ -165,7 +165,8 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
     """Mentions of free text, and of values that other words meant ("heartwarming"), where nothing else was understood."""
     found: list[Mention] = []
     texts = w.texts
-    short = sum(not c for c in covered) <= 5 and len(w.words) <= 6
+    spoken = any(isinstance(e, Cue) and e.kind in _GOVERN for c in parts for e in c.elements)
+    short = sum(not c for c in covered) <= 5 and len(w.words) <= 6 and not spoken
     bare = len(w.words) <= 10
     goods = "money" in columns(vocabulary.schema)
     for number, clause in enumerate(parts):
@@ -202,7 +203,8 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
         ]
         if backs and not polar and not any(isinstance(e, Mention) for e in clause.elements):
             found += _chunks(w, clause.start, backs[0].start, covered, vocabulary, first=False)
-        if not polar and bare and not clause.elements:
+        told = texts[clause.start] in ("it", "he", "she", "they", "i", "we", "you", "there", "that", "this", "these")
+        if not polar and bare and not clause.elements and not told:
             found += [
                 m
                 for m in _chunks(w, clause.start, clause.end, covered, vocabulary, first=False)
@@ -225,7 +227,7 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
                 and any(f.clause == number - 1 for f in found)
             ):
                 found += _chunks(w, clause.start, clause.end, covered, vocabulary, first=False)
-        if goods and bare or goods and polar:
+        if (goods and bare) or (goods and polar):
             found += [
                 m
                 for m in _heads(w, clause, covered, vocabulary)

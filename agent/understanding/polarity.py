@@ -155,7 +155,17 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
             elif kind == "hedge":
                 hedged = True
                 if (
-                    element.text in ("not too", "nothing too", "anything too", "not so", "not very", "rather not", "would rather not", "id rather not")
+                    element.text
+                    in (
+                        "not too",
+                        "nothing too",
+                        "anything too",
+                        "not so",
+                        "not very",
+                        "rather not",
+                        "would rather not",
+                        "id rather not",
+                    )
                     or "不" in element.text
                     or "别" in element.text
                 ):
@@ -252,7 +262,7 @@ def _turn(state: State) -> State:
 
 
 def _mine(words: Sequence[str], clause: Clause, cue: Cue) -> bool:
-    return any(w in ("i", "me", "my", "我") for w in words[max(clause.start, cue.start - 3) : cue.start])
+    return any(w in ("i", "me", "my", "我") for w in words[max(clause.start, cue.start - 3) : cue.end])
 
 
 def _after_now(words: Sequence[str], cue: Cue, clause: Clause) -> bool:

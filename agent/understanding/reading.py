@@ -320,7 +320,11 @@ def _role(
             return target
     for other in others:
         # "in Korean or Japanese": the same column for both
-        if other.match and other.end < mention.start <= other.end + 1 and w.texts[other.end : mention.start] in (["or"], ["and"], ["或"], ["和"]):
+        if (
+            other.match
+            and other.end < mention.start <= other.end + 1
+            and w.texts[other.end : mention.start] in (["or"], ["and"], ["或"], ["和"])
+        ):
             column = _role(w, other, other.match.targets, vocabulary, [])
             same = [t for t in targets if t.attribute == column.attribute]
             if same:

@@ -1,0 +1,119 @@
+"""Turns: lists, questions, feedback, and what is said when nothing fits. Demo films, no model."""
+
+import pytest
+from snowmelt.agent.dialogue import language_of
+from snowmelt.agent.recommender import Recommender
+from snowmelt.agent.types import Constraint, Conversation, Profile, Reply
+from snowmelt.retrieval.catalogue import Catalogue
+
+
+@pytest.fixture(scope="module")
+def recommender(films: Catalogue) -> Recommender:
+    return Recommender(films, None)
+
+
+def talk(r: Recommender, *texts: str, state: Conversation | None = None) -> tuple[Conversation, Reply]:
+    state, reply = state or Conversation(), Reply(text="")
+    for text in texts:
+        state, reply = r.reply(state, text)
+        state = Conversation.model_validate_json(state.model_dump_json())
+    return state, reply
+
+
+def test_just_show_me_always_works(recommender: Recommender) -> None:
+    for text in ("just show me something", "直接推荐吧"):
+        assert len(talk(recommender, text)[1].recommendations) == 5
+
+
+def test_feedback_changes_the_next_list_at_once(recommender: Recommender) -> None:
+    state, reply = talk(recommender, "I love Spirited Away", "show me")
+    second = reply.recommendations[1].item
+    state, reply = talk(recommender, "not the second one, too long", state=state)
+    assert second.id in state.profile.disliked_ids and second.id not in state.shown
+    assert [c.attribute for c in state.profile.wishes] == ["runtime"] and not state.profile.constraints
+    first = reply.recommendations[0].item.id
+    state, reply = talk(recommender, "seen the first one", state=state)
+    assert first in state.profile.seen and first not in state.shown
+
+
+def test_another_five_are_others(recommender: Recommender) -> None:
+    state, reply = talk(recommender, "I love Spirited Away", "show me")
+    before = {r.item.id for r in reply.recommendations}
+    state, reply = talk(recommender, "another five", state=state)
+    assert len(reply.recommendations) == 5 and not before & {r.item.id for r in reply.recommendations}
+    assert set(state.offered) >= before and not set(state.profile.seen) & before
+
+
+def test_undo_and_start_over(recommender: Recommender) -> None:
+    state, _ = talk(recommender, "I love Alien", "no horror")
+    state, _ = talk(recommender, "undo", state=state)
+    assert state.profile.liked_ids == ("alien-1979",) and not state.profile.constraints
+    state, reply = talk(recommender, "start over", state=state)
+    assert state.profile.empty and not state.shown and reply.question is not None
+
+
+@pytest.mark.parametrize("text", ["what do you know about me?", "你了解我什么？"])
+def test_about_me_quotes_the_person(recommender: Recommender, text: str) -> None:
+    _, reply = talk(recommender, "I adore Totoro", "no horror please", "under two hours", text)
+    for said in ("I adore Totoro", "no horror please", "under two hours"):
+        assert said in reply.text
+    assert not reply.recommendations
+
+
+def test_why_names_reasons(recommender: Recommender) -> None:
+    state, reply = talk(recommender, "I love Spirited Away", "show me")
+    title = reply.recommendations[0].item.title
+    _, one = talk(recommender, "why the first?", state=state)
+    assert title in one.text and not one.recommendations
+    _, all_ = talk(recommender, "why?", state=state)
+    assert all(r.item.title in all_.text for r in reply.recommendations)
+    assert talk(recommender, "why?")[1].text
+
+
+def test_contradictions_are_pointed_out(recommender: Recommender) -> None:
+    state, reply = talk(recommender, "before 1960", "after 2000")
+    assert "1960" in reply.text and [c.op for c in state.profile.constraints] == ["ge"]
+
+
+def test_nothing_fits_names_the_limit_and_the_nearest_way_out(recommender: Recommender) -> None:
+    limits = (
+        Constraint(attribute="runtime", op="le", value=60.0),
+        Constraint(attribute="year", op="ge", value=2023.0),
+    )
+    state = Conversation(profile=Profile(constraints=limits))
+    _, reply = talk(recommender, "just show me", state=state)
+    assert not reply.recommendations and "runtime at most 60" in reply.text and "would have to become" in reply.text
+    _, reply = talk(recommender, "直接推荐", state=state)
+    assert not reply.recommendations and "60" in reply.text and "没有" in reply.text
+
+
+def test_answers_to_questions_are_likes(recommender: Recommender) -> None:
+    state, reply = talk(recommender, "hello", "skip")
+    assert reply.question is not None and reply.question.options
+    option = reply.question.options[0]
+    state, _ = talk(recommender, option.text, state=state)
+    entry = state.profile.likes[0]
+    assert entry.item_id == option.item_id and (option.item_id or entry.text == (option.value or option.text))
+    assert entry.evidence == option.text and len(state.declined) == len(reply.question.options) - 1
+
+
+def test_dont_know_adds_nothing_and_goes_on(recommender: Recommender) -> None:
+    state, reply = talk(recommender, "hi", "I don't know")
+    assert state.profile.empty and (reply.question or reply.recommendations)
+    asked = 0
+    while reply.question is not None:
+        asked += 1
+        assert asked < 10
+        state, reply = talk(recommender, "I don't know", state=state)
+    assert len(reply.recommendations) == 5
+
+
+def test_today_is_not_for_ever(recommender: Recommender) -> None:
+    state, reply = talk(recommender, "not in the mood for horror tonight", "show me")
+    assert reply.recommendations and all("horror" not in r.item.attributes["genres"] for r in reply.recommendations)
+    assert not state.profile.constraints and state.session.constraints
+
+
+def test_language_follows_the_person() -> None:
+    assert language_of("我喜欢喜剧", "en") == "zh" and language_of("show me", "zh") == "en"
+    assert language_of("1", "zh") == "zh" and language_of("기생충", "en") == "en"
