@@ -40,14 +40,14 @@ def compare_runs(a: str | Path, b: str | Path, arms: tuple[str, str] | None = No
         raise InputError(f"{a} and {b} have no number of revealed likes in common")
     if reveal is not None and reveal not in reveals:
         raise InputError(f"--at {reveal}: {a} and {b} share {', '.join(map(str, reveals))} revealed")
-    reveal = reveals[-1] if reveal is None else reveal
-    names = arms or (_best(first, reveal, a), _best(second, reveal, b))
-    left, right = (_people(run, name, reveal, out) for run, name, out in ((first, names[0], a), (second, names[1], b)))
+    at = reveals[-1] if reveal is None else reveal
+    names = arms or (_best(first, at, a), _best(second, at, b))
+    left, right = (_people(run, name, at, out) for run, name, out in ((first, names[0], a), (second, names[1], b)))
     shared = [user for user in left if user in right]
     if not shared:
         raise InputError(f"{a} and {b} tested different people")
     told = statistics.compare([left[u] for u in shared], [right[u] for u in shared])
-    said = sentence(f"{names[0]} ({Path(a).name})", f"{names[1]} ({Path(b).name})", told, reveal)
+    said = sentence(f"{names[0]} ({Path(a).name})", f"{names[1]} ({Path(b).name})", told, at)
     counts = [len({row["name"] for row in run["arms"] if row["metrics"]}) for run in (first, second)]
     if arms is None and max(counts) > 1:
         said = f"{said[:-1]} (the best of {counts[0]} and of {counts[1]} arms: p is not corrected for that choice)."
