@@ -50,10 +50,10 @@ class Grounds:
 
     @cached_property
     def known(self) -> Floats:
-        """Chance that somebody knows an item, 0.05 to 0.9: by its rank in the prior; 0.4 for all without one."""
+        """Chance that somebody knows an item, 0.05 to 0.9: by its rank in the prior; 0.1 for all without one."""
         n = len(self.titles)
         if self.prior is None or float(np.ptp(self.prior)) == 0:
-            return np.full(n, 0.4, np.float32)
+            return np.full(n, 0.1, np.float32)
         rank = np.empty(n)
         rank[np.argsort(-self.prior, kind="stable")] = np.arange(n)
         return (0.05 + 0.85 * np.exp(-rank / max(20.0, 0.05 * n))).astype(np.float32)

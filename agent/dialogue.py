@@ -3,8 +3,10 @@
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 from snowmelt.agent.answers import nothing_fits, why
 from snowmelt.agent.belief import Grounds
+from snowmelt.agent.onboarding import MOST
 from snowmelt.agent.questions import answered, as_update, grounds_of, next_question
 from snowmelt.agent.types import Conversation, Question, Reply, Turn, Update
 from snowmelt.agent.understanding import apply, understand
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 LONGEST = 2000  # characters of a message that are read
 SHOWN = 5
+MOST_IN_ALL = 5  # questions, those that come with a list included
 _GREETING = re.compile(
     r"\W*(?:hi|hello|hey|good (?:morning|evening|afternoon|day)|你好|您好|嗨|哈喽|早上好|晚上好)\W*", re.IGNORECASE
 )
@@ -52,7 +55,11 @@ def turn(recommender: "Recommender", conversation: Conversation, text: str) -> t
     return conversation.model_copy(
         update={
             "turns": (*conversation.turns, Turn(role="user", text=text), Turn(role="assistant", text=reply.text)),
-            "asked": (*conversation.asked, reply.question.about) if reply.question else conversation.asked,
+            "asked": (
+                *conversation.asked,
+                *([reply.question.about] if reply.question else []),
+                *(["enough"] if update.command == "show" else []),
+            ),
             "asked_ids": (*conversation.asked_ids, *(o.item_id for o in reply.question.options if o.item_id))
             if reply.question
             else conversation.asked_ids,
@@ -73,7 +80,7 @@ def language_of(text: str, before: str) -> str:
 def _reply(r: "Recommender", before: Conversation, now: Conversation, update: Update, text: str) -> Reply:
     language = now.language
     if update.command == "about_me":
-        return Reply(text=about_me(now, r.catalogue, language))
+        return Reply(text=about_me(now, r.vocabulary, language))
     if update.command == "why":
         return Reply(text=why(r, now, update.about, language))
     if update.command == "undo":
@@ -92,13 +99,14 @@ def _reply(r: "Recommender", before: Conversation, now: Conversation, update: Up
             text=say("unclear", language, words=first.text),
             options=first.options,
         )
-        return Reply(text=_joined(*notes, _with_options(question, language)), question=question)
+        return Reply(text=_joined(*notes, _with_options(question)), question=question)
     if _THANKS.fullmatch(text):
         return Reply(text=say("thanks", language))
     if notes and update.empty and not update.command:
         return Reply(text=_joined(*notes))
     if update.command in ("show", "more") or (now.shown and not _GREETING.fullmatch(text)):
-        return _list(r, now, *notes, more=update.command == "more")
+        few = len(now.in_force.likes) + len(now.in_force.constraints) < 4
+        return _list(r, now, *notes, more=update.command == "more", ask=few and update.command is None)
     question = _question(r, now)
     if question is None:
         return _list(r, now, *notes)
@@ -106,15 +114,18 @@ def _reply(r: "Recommender", before: Conversation, now: Conversation, update: Up
     return Reply(text=_joined(*notes, words), question=question)
 
 
-def _question(r: "Recommender", now: Conversation) -> Question | None:
-    return next_question(now, grounds(r), r.vocabulary)
+def _question(r: "Recommender", now: Conversation, most: int = MOST) -> Question | None:
+    if "enough" in now.asked:  # "just show me", "stop asking"
+        return None
+    return next_question(now, grounds(r), r.vocabulary, most=most)
 
 
 def grounds(r: "Recommender") -> Grounds:
     """What questions are chosen from; made at the first question and kept with the vocabulary it belongs to."""
     kept = r.vocabulary.kept
     if "grounds" not in kept:
-        kept["grounds"] = grounds_of(r.vocabulary, getattr(r, "prior", None))
+        known = r.prior  # standardised, or None where nothing tells what people know
+        kept["grounds"] = grounds_of(r.vocabulary, None if known is None else np.exp(np.clip(known, -3, 4)))
     return kept["grounds"]
 
 
@@ -122,8 +133,8 @@ def _joined(*parts: str) -> str:
     return " ".join(p for p in parts if p)
 
 
-def _with_options(question: Question, language: str) -> str:
-    return question.text + " " + (" / " if language == "en" else " / ").join(o.text for o in question.options)
+def _with_options(question: Question) -> str:
+    return question.text + " " + " / ".join(o.text for o in question.options)
 
 
 def _notes(r: "Recommender", before: Conversation, update: Update, language: str) -> list[str]:
@@ -156,12 +167,14 @@ def _room(old: object, new: object, old_op: str) -> bool:
     return low <= high  # type: ignore[operator]
 
 
-def _list(r: "Recommender", now: Conversation, *notes: str, more: bool = False) -> Reply:
+def _list(r: "Recommender", now: Conversation, *notes: str, more: bool = False, ask: bool = False) -> Reply:
     language, profile = now.language, now.in_force
     if more:  # "another five": none of those already offered
         profile = profile.model_copy(update={"seen": tuple(dict.fromkeys([*profile.seen, *now.offered]))})
+    question = None if more or not ask else _question(r, now, most=MOST_IN_ALL)
     found, degraded = r.ranked(profile, SHOWN)
     if not found:
         return Reply(text=_joined(*notes, nothing_fits(r.catalogue, profile, language)))
     head = "list_more" if more else "list" if profile.likes else "list_unsure"
-    return Reply(text=_joined(*notes, say(head, language)), recommendations=tuple(found), degraded=degraded)
+    words = say("list_asking", language, question=question.text) if question else say(head, language)
+    return Reply(text=_joined(*notes, words), question=question, recommendations=tuple(found), degraded=degraded)

@@ -17,6 +17,7 @@ MOST = 3  # questions before the first list
 WORTH = 0.01  # bits per second: a question that tells less is not asked
 ITEMS, VALUES = 8, 5  # offered in one question
 SECONDS = {"open": 14.0, "attribute": 6.0, "items": 9.0, "versus": 4.0}  # of effort; guesses, not measured
+AGAIN = 0.8  # what a question is worth if its kind was asked before
 UNKNOWN = 0.15  # chance of "I don't know"
 POOL = 80  # items that may be asked about
 
@@ -62,7 +63,8 @@ def choose(
         return max(attributes, key=lambda c: c.gain, default=None)
     if told.empty and "open" not in asked:
         found.append(Candidate("open", "open", _open_gain(g, p)))
-    best = max(found, key=lambda c: c.worth, default=None)
+    # the same kind again is a form, not a talk
+    best = max(found, key=lambda c: c.worth * AGAIN ** asked.count(c.about), default=None)
     return best if best is not None and best.worth >= WORTH else None
 
 
@@ -182,7 +184,7 @@ def _versus(g: Grounds, p: np.ndarray, gone: frozenset[int]) -> list[Candidate]:
     pool = _pool(g, p, gone)[:16]
     if len(pool) < 2:
         return []
-    bits, chance = _informative(g, p, pool)
+    bits, _ = _informative(g, p, pool)
     near = g.centred[pool] @ g.centred[pool].T
     best: tuple[float, int, int] | None = None
     for i in range(len(pool)):

@@ -6,11 +6,18 @@ from string import Template
 from typing import Literal
 
 from snowmelt.agent.types import Constraint, Conversation, Entry, Profile
+from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.items import Item
 
 Language = Literal["en", "zh"]
 
+_COLUMNS_ZH = {
+    "genres": "类型", "themes": "主题", "moods": "氛围", "countries": "国家", "languages": "语言", "directors": "导演",
+    "cast": "演员", "price": "价格", "year": "年份", "runtime": "片长", "materials": "材质", "colours": "颜色",
+    "brand": "品牌", "category": "类别", "categories": "类别", "age_rating": "年龄分级", "in_stock": "有货", "tags": "标签",
+    "weight_g": "重量（克）", "added": "上架日期",
+}  # fmt: skip
 _SIGNS_ZH = {"le": "不超过", "ge": "不少于", "eq": "是", "any": "限", "none": "不要"}
 
 
@@ -33,7 +40,7 @@ def limit_words(c: Constraint, language: str) -> str:
     value = (
         "、".join(c.value) if isinstance(c.value, tuple) else f"{c.value:g}" if isinstance(c.value, float) else c.value
     )
-    return f"{c.attribute} {_SIGNS_ZH[c.op]} {value}"
+    return f"{_COLUMNS_ZH.get(c.attribute, c.attribute)} {_SIGNS_ZH[c.op]} {value}"
 
 
 def title_of(item: Item, language: str) -> str:
@@ -45,13 +52,18 @@ def title_of(item: Item, language: str) -> str:
     return item.title
 
 
-def about_me(conversation: Conversation, catalogue: Catalogue, language: str) -> str:
+def about_me(conversation: Conversation, vocabulary: Vocabulary, language: str) -> str:
     """Everything that is known, with the person's own words, one line each."""
-    lines = []
+    catalogue, lines = vocabulary.catalogue, []
     for profile, prefix in ((conversation.profile, ""), (conversation.session, "today_")):
         for kind, entries in (("like", profile.likes), ("dislike", profile.dislikes)):
             lines += [
-                say(prefix + kind, language, what=_what(e, catalogue, language), said=e.evidence or e.text)
+                say(
+                    prefix + kind,
+                    language,
+                    what=vocabulary.shown(_what(e, catalogue, language), language),
+                    said=e.evidence or e.text,
+                )
                 for e in entries
             ]
         lines += [

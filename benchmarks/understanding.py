@@ -1,6 +1,6 @@
 """How well messages are understood: our labelled utterances, ReDial's mentions, and how long a turn takes.
 
-    python benchmarks/understanding.py tests/data/utterances_dev.jsonl [--model local] [--failures]
+    python benchmarks/understanding.py tests/data/utterances_dev.jsonl [--failures]
     python benchmarks/understanding.py --redial /work/shared/data/redial
     python benchmarks/understanding.py --speed
 
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from snowmelt.agent.types import Conversation, Update
-from snowmelt.agent.understanding import Vocabulary, understand
+from snowmelt.agent.understanding import Vocabulary, apply, understand
 from snowmelt.agent.understanding.text import key_of
 
 TODAY = date(2026, 11, 24)  # relative dates of the labels count from here
@@ -313,11 +313,138 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
+def redial(folder: Path, part: int, parts: int) -> str:
+    """Mention linking on ReDial: the items that each message names against those annotated in it.
+
+    Dialogues whose number leaves the rest `part` when divided by `parts`. Entries that share title and year count as
+    one item (the catalogue holds copies). An annotated item whose title is empty, or a mention that the annotators did
+    not mark, counts as an error.
+    """
+    from snowmelt.agent.understanding import named_items
+    from snowmelt.retrieval.catalogue import Catalogue, build
+    from snowmelt.retrieval.embedding import open_embedder
+
+    embedder, out = open_embedder("use"), Path(tempfile.mkdtemp(prefix="snowmelt-redial-"))
+    build(folder / "items.jsonl", out, embedder)
+    catalogue = Catalogue.open(out, embedder)
+    vocabulary = Vocabulary.of(catalogue)
+
+    def same(ids: Any) -> set[tuple[str, Any]]:
+        rows = [catalogue.rows[i] for i in ids if i in catalogue.rows]
+        return {(catalogue.titles[r].casefold(), catalogue.items[r].attributes.get("year")) for r in rows}
+
+    counts, times, judged = [], [], []
+    for number, line in enumerate((folder / "dialogues.jsonl").read_text("utf-8").splitlines()):
+        if number % parts != part:
+            continue
+        dialogue, hits = json.loads(line), np.zeros(3)
+        for message in dialogue["messages"]:
+            start = time.perf_counter()
+            found = same(named_items(message["text"], vocabulary))
+            times.append(time.perf_counter() - start)
+            gold = same(message["items"])
+            hits += (len(found & gold), len(found), len(gold))
+        counts.append(hits)
+        judged += _opinions(dialogue, vocabulary)
+
+    def f1(rows: Sequence[Any]) -> float:
+        right, said, labelled = np.sum(rows, axis=0)
+        return float(2 * right / (said + labelled))
+
+    right, said, labelled = np.sum(counts, axis=0)
+    low, high = interval(counts, f1)
+    ours, always = (float(np.mean([o[k] for o in judged])) for k in (0, 1))
+    a, b = interval([o[0] - o[1] for o in judged], lambda x: float(np.mean(x)))
+    return (
+        f"ReDial, dialogues {part} of {parts} (n {len(counts)}, {len(catalogue.ids)} items): mention linking F1 {f1(counts):.3f} "
+        f"({low:.3f}-{high:.3f}), precision {right / said:.3f}, recall {right / labelled:.3f}; p95 {np.quantile(times, 0.95) * 1000:.1f} ms a message\n"
+        f"liked or disliked, of the seeker's own mentions with a label (n {len(judged)}): {ours:.3f} right, always liked {always:.3f}, "
+        f"difference {a:+.3f} to {b:+.3f}"
+    )
+
+
+def _opinions(dialogue: dict[str, Any], vocabulary: Vocabulary) -> list[tuple[float, float]]:
+    """(ours right, "always liked" right) for each labelled item that the seeker mentioned first."""
+    said: dict[str, bool] = {}
+    for message in dialogue["messages"]:
+        if message["role"] != "seeker" or not message["items"]:
+            continue
+        update = understand(message["text"], vocabulary, Conversation(), today=TODAY)
+        for entry in update.dislikes:
+            if entry.item_id:
+                said[entry.item_id] = False
+        for entry in update.likes:
+            if entry.item_id:
+                said.setdefault(entry.item_id, True)
+    out = []
+    for id_, label in dialogue["labels"].items():
+        if label["suggested"] == 0 and label["liked"] is not None:
+            out.append((float(said.get(id_, True) == label["liked"]), float(label["liked"])))
+    return out
+
+
+def speed(count: int = 10_000) -> str:
+    """One turn's understanding and question choice on `count` items made of the demo films, 20 turns of each kind."""
+    from dataclasses import replace
+
+    from snowmelt.agent.questions import grounds_of, next_question
+    from snowmelt.retrieval.catalogue import Catalogue, build
+    from snowmelt.retrieval.embedding import open_embedder
+    from snowmelt.retrieval.reading import read_items
+
+    embedder = open_embedder("use")
+    items, _ = read_items(Path(str(files("snowmelt.retrieval.demo") / "films.jsonl")))
+    rng, many = np.random.default_rng(0), []
+    words = sorted({w for item in items for w in item.title.split()})
+    for i in range(count):
+        item = items[i % len(items)]
+        title = item.title if i < len(items) else f"{' '.join(rng.choice(words, 2))} {item.title.split()[-1]}"
+        many.append(replace(item, id=f"{item.id}-{i}", title=title))
+    out = Path(tempfile.mkdtemp(prefix="snowmelt-speed-"))
+    build(many, out, embedder)
+    catalogue = Catalogue.open(out, embedder)
+    start = time.perf_counter()
+    vocabulary = Vocabulary.of(catalogue)
+    made = time.perf_counter() - start
+    g = grounds_of(vocabulary)
+    texts = [
+        json.loads(x)["text"]
+        for x in (Path(__file__).parent.parent / "tests/data/utterances_dev.jsonl")
+        .read_text("utf-8")
+        .splitlines()[:120]
+    ]
+    understand("warm up with Spirted Away", vocabulary, Conversation(), today=TODAY)
+    next_question(Conversation(), g, vocabulary)
+    parts = []
+    for text in texts:
+        start = time.perf_counter()
+        update = understand(text, vocabulary, Conversation(), today=TODAY)
+        middle = time.perf_counter()
+        state = apply(Conversation(), update)
+        next_question(state, g, vocabulary)
+        parts.append((middle - start, time.perf_counter() - middle))
+    p = np.array(parts) * 1000
+    total = p.sum(1)
+    return (
+        f"{count} items, {len(texts)} turns: understanding p50 {np.median(p[:, 0]):.1f} p95 {np.quantile(p[:, 0], 0.95):.1f} ms, "
+        f"question p50 {np.median(p[:, 1]):.1f} p95 {np.quantile(p[:, 1], 0.95):.1f} ms, turn p50 {np.median(total):.1f} p95 {np.quantile(total, 0.95):.1f} ms; "
+        f"vocabulary made in {made:.1f} s"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--failures", action="store_true", help="print what was wrong, utterance by utterance")
+    parser.add_argument("--redial", type=Path, metavar="FOLDER")
+    parser.add_argument("--part", default="0/2", help="of ReDial's dialogues: rest/divisor (odd ones were looked at)")
+    parser.add_argument("--speed", action="store_true")
     args = parser.parse_args()
+    if args.redial:
+        part, parts = map(int, args.part.split("/"))
+        sys.stdout.write(redial(args.redial, part, parts) + "\n")
+    if args.speed:
+        sys.stdout.write(speed() + "\n")
     if args.file:
         outcomes = run(args.file, demo_catalogues())
         if args.failures:
