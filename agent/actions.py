@@ -19,6 +19,7 @@ from snowmelt.retrieval.embedding import Embedder, open_embedder
 from snowmelt.retrieval.errors import InputError
 
 SHOWN = 20  # bad rows
+MOST_ASKED = 5000  # items that the model is asked about when they are indexed
 
 
 def index(args: Namespace) -> int:
@@ -55,8 +56,29 @@ def index(args: Namespace) -> int:
     return 0
 
 
+def fit(args: Namespace) -> int:
+    from snowmelt.retrieval import fitting
+    from snowmelt.retrieval.catalogue import Catalogue
+
+    if args.roll_back:
+        sys.stdout.write(f"{args.directory}: {fitting.roll_back(args.directory)} is in use\n")
+        return 0
+    if args.interactions is None:
+        raise InputError("fit: from what? give a CSV file of what people did, or --roll-back")
+    learned = fitting.fit_catalogue(Catalogue.open(args.directory), args.interactions)
+    skipped = f", {learned.skipped:,} rows of other items skipped" if learned.skipped else ""
+    sys.stdout.write(
+        f"{learned.version}: {learned.likes:,} likes of {learned.people:,} people, {learned.items:,} items, "
+        f"{learned.new_items:,} that nobody liked yet{skipped} ({learned.seconds:.1f} s)\n"
+    )
+    return 0
+
+
 def _familiar(args: Namespace) -> None:
-    """How well known the items are to the model, kept beside the catalogue. Stopped half-way, it goes on next time."""
+    """How well known the items are to the model, kept beside the catalogue. Stopped half-way, it goes on next time.
+
+    It costs the embedded model some 30 tokens an item: catalogues too large for that are left out, and it is said.
+    """
     from snowmelt.agent.familiarity import familiarity
     from snowmelt.retrieval.catalogue import Catalogue
 
@@ -69,6 +91,10 @@ def _familiar(args: Namespace) -> None:
     if llm is None or not llm.can_score:
         return
     catalogue = Catalogue.open(args.out)
+    if len(catalogue.items) > MOST_ASKED:
+        if not args.quiet:
+            sys.stderr.write(f"over {MOST_ASKED:,} items: the model was not asked how well known they are\n")
+        return
     try:
         with _progress(not args.quiet and sys.stderr.isatty()) as tell:
             familiarity(
@@ -85,7 +111,7 @@ def chat(args: Namespace) -> int:
     from snowmelt.agent.terminal import chat as talk
 
     llm = _llm(args)
-    recommender = Recommender.open(args.directory or _demo(), llm)
+    recommender = _recommender(args.directory or _demo(), llm)
     talk(recommender, demo=args.directory is None, stdin=sys.stdin, out=sys.stdout)
     return 0
 
@@ -98,7 +124,7 @@ def recommend(args: Namespace) -> int:
     if not (args.likes or args.likes_id or args.profile):
         raise InputError("recommend: nothing to go by; give --likes TEXT, --likes-id IDS or --profile FILE")
     profile = _profile(args.profile) if args.profile else Profile()
-    recommender = Recommender.open(args.directory, _llm(args))
+    recommender = _recommender(args.directory, _llm(args))
     profile = _with_likes(recommender, profile, args)
     found, degraded = recommender.ranked(profile, args.limit)
     if args.json:
@@ -173,6 +199,11 @@ def _llm(args: Namespace) -> LLM | None:
 def _matching(args: Namespace) -> None:
     if args.base_url and not args.model.startswith("openai:"):
         raise InputError(f"--base-url goes with --model openai:NAME, not with {args.model}")
+
+
+def _recommender(directory: Path, llm: LLM | None) -> Recommender:
+    spec = _embedder_of(directory) or ""
+    return Recommender.open(directory, llm, embedder=_embedder(spec) if spec.startswith("http") else None)
 
 
 def _embedder(spec: str) -> Embedder:

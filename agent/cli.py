@@ -85,6 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_model(index)
 
+    fit = commands.add_parser("fit", help="learn from what people did before")
+    fit.add_argument("directory", type=Path, metavar="DIR", help="a catalogue made by `snowmelt index`")
+    fit.add_argument("interactions", type=Path, metavar="CSV", nargs="?", help="user, item and, if there, rating, time")
+    fit.add_argument("--roll-back", action="store_true", help="go back to what was learned before")
+
     chat = commands.add_parser("chat", help="talk; without DIR about the demo films")
     chat.add_argument("directory", type=Path, metavar="DIR", nargs="?", help="a catalogue (default: the demo films)")
     _add_model(chat)
