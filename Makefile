@@ -17,6 +17,7 @@ test: $(VENV)/test
 check: $(VENV)/test
 	$(VENV)/bin/ruff check $(CODE)
 	$(VENV)/bin/ruff format --check $(CODE)
+	mkdir -p build/typed && ln -sfn ../.. build/typed/snowmelt
 	$(VENV)/bin/pyright
 
 $(VENV)/bin/python:
