@@ -29,6 +29,9 @@ from snowmelt.retrieval.errors import InputError
 
 TEXT = ("random", "popularity", "bm25", "bm25(text=all)", "dense(how=max)", "dense(how=mean)", "dense(text=all)")
 WARM = (*TEXT, "item-knn", "ease", "star")
+# Where items have no text but title and description, text=all reads the same.
+SHORT = ("random", "popularity", "bm25", "dense(how=max)", "dense(how=mean)")
+SHORT_WARM = (*SHORT, "item-knn", "ease", "star")
 STARS = (*WARM, "popularity(of=likes)", "recent", "ease(regularisation=100)", "als", "svd", "lightfm")
 OURS = ("snowmelt-no-llm",)
 FIVE = (0, 1, 3, 5, 10)
@@ -40,23 +43,27 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "lastfm-hetrec-user": ("lastfm-hetrec", {"split": "user", "arms": WARM, "reveal": FIVE}),
     "amazon-office-user": ("amazon-office", {"split": "user", "arms": WARM, "reveal": (0, 1, 2, 3)}),
     "redial-user": ("redial", {"split": "user", "arms": WARM, "reveal": (0, 1, 2)}),
-    "amazon-cross-domain-user": ("amazon-cross-domain", {"split": "user", "arms": WARM, "reveal": FIVE}),
+    "amazon-cross-domain-user": ("amazon-cross-domain", {"split": "user", "arms": SHORT_WARM, "reveal": FIVE}),
     **{
         f"{name}-item": (name, {"split": "item", "arms": TEXT, "reveal": (1, 3, 5)})
-        for name in ("ml-100k", "lastfm-hetrec", "amazon-office", "redial", "amazon-cross-domain")
+        for name in ("ml-100k", "lastfm-hetrec", "amazon-office", "redial")
     },
     **{
         f"{name}-scene": (name, {"split": "scene", "arms": TEXT, "reveal": (1, 3, 5)})
-        for name in ("ml-100k", "lastfm-hetrec", "amazon-office", "redial", "amazon-cross-domain")
+        for name in ("ml-100k", "lastfm-hetrec", "amazon-office", "redial")
+    },
+    **{
+        f"amazon-cross-domain-{kind}": ("amazon-cross-domain", {"split": kind, "arms": SHORT, "reveal": (1, 3, 5)})
+        for kind in ("item", "scene")
     },
     **{
         f"to-{target.lower()}": (
             "amazon-cross-domain",
-            {"split": "domain", "target": target, "arms": WARM, "reveal": (0, 1, 5, 10)},
+            {"split": "domain", "target": target, "arms": SHORT_WARM, "reveal": (0, 1, 5, 10)},
         )
         for target in ("Beauty", "Sports", "Toys")
     },
-    "mind-impressions": ("mind-recprompt", {"split": "impressions", "arms": WARM, "reveal": (0, 1, 5, 10)}),
+    "mind-impressions": ("mind-recprompt", {"split": "impressions", "arms": SHORT_WARM, "reveal": (0, 1, 5, 10)}),
     "redial-dialogues": (
         "redial",
         {"split": "dialogues", "arms": ("random", "popularity", *TEXT[2:5]), "reveal": (1, 2, 3)},

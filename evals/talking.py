@@ -3,7 +3,7 @@
     snowmelt eval DATA --split conversation --reveal 0,1,2,4,8 --arms "snowmelt-talk,snowmelt-talk(strategy=random)"
 
 `strategy` is one of `snowmelt.agent.onboarding.Strategy`, `most` how many questions it may ask. The ranking is what
-`Recommender.recommend` gives for the profile after each turn, from texts alone: warm people's behaviour is not used.
+`Recommender.recommend` gives for the profile after each turn, with what `snowmelt fit` learns from the warm people.
 """
 
 import json
@@ -16,22 +16,33 @@ from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.types import Conversation
 from snowmelt.evals.scoring import POOL
 from snowmelt.evals.systems import Asked, Case, Option, Said, Scorer, Train
+from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.embedding import open_embedder
+from snowmelt.retrieval.fitting import fit_catalogue
 from snowmelt.retrieval.indexing import build
 
 MOST = 8  # questions; the product stops earlier
 
 
 def catalogue_of(train: Train) -> Path:
-    """A catalogue of the training records in `train.cache`, made once for the same records."""
+    """A catalogue of the training records in `train.cache`, fitted on what warm people did where there is any; made
+    once for the same records and rows."""
     lines = [json.dumps(record, ensure_ascii=False, sort_keys=True) for record in train.records]
     embedder = open_embedder("use")
-    folder = train.cache / "catalogues" / sha256("\n".join((embedder.id, *lines)).encode()).hexdigest()[:16]
+    key = sha256("\n".join((embedder.id, *lines)).encode())
+    for column in (train.user, train.item, train.rating, train.time):
+        key.update(column.tobytes())
+    folder = train.cache / "catalogues" / key.hexdigest()[:16]
     if not (folder / "built").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        source = folder / "items.jsonl"
+        source, warm = folder / "items.jsonl", folder / "interactions.csv"
         source.write_text("\n".join(lines) + "\n", encoding="utf-8")
         build(source, folder / "catalogue", embedder)
+        if len(train.user):
+            rows = zip(train.user, train.item, train.rating, train.time, strict=True)
+            told = (f"w{u},{train.ids[i]},{rating:g},{int(time)}\n" for u, i, rating, time in rows)
+            warm.write_text("user,item,rating,timestamp\n" + "".join(told), encoding="utf-8")
+            fit_catalogue(Catalogue.open(folder / "catalogue", embedder), warm, seed=train.seed)
         (folder / "built").touch()
     return folder / "catalogue"
 
