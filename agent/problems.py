@@ -13,7 +13,7 @@ from snowmelt.agent.store import Conflict, Gone
 from snowmelt.retrieval.errors import InputError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import Match
 
 KIND = "application/problem+json"
 MOST = 20  # errors of a request that are listed
@@ -116,5 +116,6 @@ def _where(error: Any) -> str:
 
 def _allowed(app: FastAPI, request: Request) -> str:
     """All methods of a path: Starlette names those of the first route alone."""
-    here = [r for r in app.routes if isinstance(r, Route) and r.path_regex.match(request.scope["path"])]
-    return ", ".join(sorted({method for route in here for method in route.methods or ()}))
+    methods = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+    scopes = {method: {**request.scope, "method": method} for method in methods}
+    return ", ".join(m for m in methods if any(r.matches(scopes[m])[0] is Match.FULL for r in app.routes))

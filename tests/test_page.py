@@ -96,10 +96,16 @@ def serious(page: Any) -> list[str]:
 def test_from_the_first_word_to_a_list_feedback_reload_and_erasure(opened: Open) -> None:
     page = opened()
     say(page, "I loved Spirited Away, but no horror please")
-    page.wait_for_selector(".answers button")
+    page.wait_for_selector(".answers button, .choices button")
     assert page.locator("#profile").get_by_text("Spirited Away", exact=True).count() == 1
-    page.locator(".answers button").first.click()  # a quick answer
+    turns = page.locator(".turn").count()
+    if page.locator(".tick").count():  # items to tick; else a quick answer, or one of two
+        page.locator(".tick").first.click()
+        page.get_by_role("button", name="Choose").click()
+    else:
+        page.locator(".answers button, .choices .side").first.click()
     settled(page)
+    assert page.locator(".turn").count() == turns + 2
     say(page, "just show me")
     page.wait_for_selector(".card .reasons li")
     assert page.locator(".card").count() == 5

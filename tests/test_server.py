@@ -5,6 +5,8 @@ import json
 import shutil
 import sqlite3
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -478,3 +480,12 @@ def test_a_catalogue_that_breaks_while_serving_keeps_the_old_one(small: Path, tm
     asyncio.run(watched())
     assert heard and heard[0][0] == "copy" and rooms.room("copy").plain.catalogue.rows["b"] >= 0  # type: ignore[union-attr]
     rooms.close()
+
+
+def test_the_client_in_the_docs_works(service: Running, tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "service.md").read_text("utf-8")
+    program = text.split("```python\n")[1].split("```")[0]
+    (tmp_path / "client.py").write_text(program, "utf-8")
+    command = [sys.executable, str(tmp_path / "client.py"), service.url]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    assert len(told) == 6 and told[-1] == "2 lists" and all(" · " in line for line in told[:5])

@@ -55,6 +55,7 @@ function welcome() {
 function offer(question) {
   for (const old of log.querySelectorAll(".answers, .choices")) old.remove();
   if (!question || !question.options.length) return;
+  shorten(question);
   const quick = (label, said, className = "") => make("button", { type: "button", className, onclick: () => say(said) }, label);
   let element;
   if (question.kind === "versus" && question.options.length === 2) {
@@ -66,12 +67,25 @@ function offer(question) {
       const picked = [...element.querySelectorAll("input:checked")].map((box) => box.value);
       say(picked.length ? word("chosen", picked.join(language() === "zh" ? "、" : ", ")) : word("unknown"));
     };
-    element = make("fieldset", { className: "choices ticks" }, make("legend", { className: "unseen" }, question.text), ...boxes, make("button", { type: "button", onclick: send }, word("choose")), quick(word("unknown"), word("unknown"), "quiet"));
+    element = make("fieldset", { className: "choices ticks" }, make("legend", { className: "unseen" }, question.text), make("div", { className: "boxes" }, ...boxes), make("div", { className: "row" }, quick(word("unknown"), word("unknown"), "quiet"), make("button", { type: "button", onclick: send }, word("choose"))));
   } else {
     element = make("div", { className: "answers", role: "group", "aria-label": question.text }, ...question.options.map((option) => quick(option.text, option.text)), quick(word("any"), word("any"), "quiet"));
   }
   log.append(element);
   toEnd();
+}
+
+// The text of a question names its options, for those who have no buttons; here they stand below as buttons.
+function shorten({ options }) {
+  const body = [...log.querySelectorAll(".turn.assistant .body")].at(-1);
+  for (const sign of [" / ", "、", ", "]) {
+    const listed = options.map((option) => option.text).join(sign);
+    const at = body ? body.textContent.indexOf(listed) : -1;
+    if (at < 0) continue;
+    const before = body.textContent.slice(0, at).replace(/[\s:：,，]+$/, "");
+    body.textContent = /[?？!！。.]$/.test(before) ? before : `${before}${language() === "zh" ? "？" : "?"}`;
+    return;
+  }
 }
 
 function versus(option) {

@@ -7,7 +7,7 @@ const WORDS = {
     helloText: "Name one or two things you love, say what to leave out (“no horror, under two hours”), or let me ask. Nothing is known of you yet, and you can erase all of it at any time.",
     starts: ["Ask me something", "Just show me something"],
     thinking: "Thinking…", you: "You", snowmelt: "Snowmelt",
-    any: "Any is fine", unknown: "I don’t know them", choose: "Choose", chosen: "I like {0}", none: "None of these", or: "or",
+    any: "Any is fine", unknown: "I don't know them", choose: "Choose", chosen: "I like {0}", none: "None of these", or: "or",
     like: "Like", dislike: "Not for me", seen: "Seen it", more: "More like this", why: "Why this?",
     youSaid: "You said: ", youChose: "You chose: ", noWhy: "Nothing in particular moved it; it is a fair place to begin.",
     degraded: "The language model was not available, so this list stands on search and similarity alone.",
