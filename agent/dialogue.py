@@ -9,7 +9,7 @@ from snowmelt.agent.belief import Grounds
 from snowmelt.agent.onboarding import MOST
 from snowmelt.agent.questions import answered, as_update, grounds_of, next_question
 from snowmelt.agent.types import Conversation, Question, Reply, Turn, Update
-from snowmelt.agent.understanding import apply, understand
+from snowmelt.agent.understanding import apply, filled, understand
 from snowmelt.agent.understanding.feedback import relative
 from snowmelt.agent.understanding.text import is_cjk
 from snowmelt.agent.wording import about_me, limit_words, say
@@ -35,6 +35,8 @@ def turn(recommender: "Recommender", conversation: Conversation, text: str) -> t
         update = as_update(picked, text, liked=not conversation.question.about.startswith("unclear not"))  # type: ignore[union-attr]
     else:
         update = understand(text, recommender.vocabulary, conversation)
+        if recommender.llm is not None and recommender.llm.writes_well:
+            update = filled(update, text, recommender.vocabulary, conversation, recommender.llm)
         update = relative(text, update, conversation, recommender.vocabulary)
     before = conversation
     if passed:

@@ -313,6 +313,19 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
+def _filling(model: str) -> Callable[..., Update]:
+    from snowmelt.agent.llm import open_llm
+    from snowmelt.agent.understanding import filled
+
+    llm = open_llm(model)
+
+    def read(text: str, vocabulary: Vocabulary, conversation: Conversation, today: date) -> Update:
+        update = understand(text, vocabulary, conversation, today)
+        return filled(update, text, vocabulary, conversation, llm, deadline=None, today=today)
+
+    return read
+
+
 def redial(folder: Path, part: int, parts: int) -> str:
     """Mention linking on ReDial: the items that each message names against those annotated in it.
 
@@ -436,6 +449,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--failures", action="store_true", help="print what was wrong, utterance by utterance")
+    parser.add_argument("--fill", metavar="MODEL", help="let this model fill what code left open (local, gguf:PATH)")
     parser.add_argument("--redial", type=Path, metavar="FOLDER")
     parser.add_argument("--part", default="0/2", help="of ReDial's dialogues: rest/divisor (odd ones were looked at)")
     parser.add_argument("--speed", action="store_true")
@@ -446,7 +460,7 @@ def main() -> None:
     if args.speed:
         sys.stdout.write(speed() + "\n")
     if args.file:
-        outcomes = run(args.file, demo_catalogues())
+        outcomes = run(args.file, demo_catalogues(), _filling(args.fill) if args.fill else understand)
         if args.failures:
             for o in outcomes:
                 if not o.exact:

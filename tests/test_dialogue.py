@@ -1,9 +1,12 @@
 """Turns: lists, questions, feedback, and what is said when nothing fits. Demo films, no model."""
 
 import pytest
+from fakes import ScriptedLLM
 from snowmelt.agent.dialogue import language_of
+from snowmelt.agent.llm import ModelError
 from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.types import Constraint, Conversation, Profile, Reply
+from snowmelt.agent.types import Constraint, Conversation, Profile, Reply, Update
+from snowmelt.agent.understanding import filled
 from snowmelt.retrieval.catalogue import Catalogue
 
 
@@ -112,6 +115,19 @@ def test_today_is_not_for_ever(recommender: Recommender) -> None:
     state, reply = talk(recommender, "not in the mood for horror tonight", "show me")
     assert reply.recommendations and all("horror" not in r.item.attributes["genres"] for r in reply.recommendations)
     assert not state.profile.constraints and state.session.constraints
+
+
+def test_a_model_fills_what_code_left_open_and_must_quote(films: Catalogue) -> None:
+    said = "we fancied whatever feels like a long hug lately"
+    told = '{"wants": ["a long hug", "romantic comedies"], "refuses": ["horror"]}'
+    recommender = Recommender(films, None)
+    recommender.llm = ScriptedLLM([told])
+    update = filled(Update(), said, recommender.vocabulary, Conversation(), recommender.llm)
+    assert [e.text for e in (*update.likes, *update.dislikes)] == ["hug"] and update.likes[0].evidence == "a long hug"
+    broken = ScriptedLLM([ModelError("timeout", "late")])
+    assert filled(Update(), said, recommender.vocabulary, Conversation(), broken) == Update()
+    known = Update(command="show")
+    assert filled(known, said, recommender.vocabulary, Conversation(), ScriptedLLM()) is known
 
 
 def test_language_follows_the_person() -> None:

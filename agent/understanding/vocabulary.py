@@ -144,7 +144,7 @@ class Vocabulary:
         """Folded value -> its first Chinese alias."""
         found: dict[str, str] = {}
         for spec, phrases in _alias_lines():
-            han = next((p for p in phrases if is_cjk(p[0])), "")
+            han = next((p for p in phrases if re.fullmatch("[一-鿿]+", p) and not p.endswith("映画")), "")
             for part in re.split(r"[|+]", spec) if han else ():
                 found.setdefault(key_of(part.rpartition(":")[2]), han)
         return found
