@@ -156,7 +156,9 @@ def _quotes(catalogue: Catalogue, items: Sequence[Item], profile: Profile, langu
     most = max(2, min(8, SENTENCES // max(len(items), 1)))
     sentences = [_sentences(item)[:most] for item in items]
     flat = [s for part in sentences for s in part]
-    likes = [e for e in profile.likes if e.item_id in catalogue.rows or not e.item_id]
+    likes = list(
+        {e.item_id or e.evidence or e.text: e for e in profile.likes if _says_something(e, catalogue)}.values()
+    )
     if not flat or not likes:
         return [[] for _ in items]
     texts = [e.evidence or e.text for e in likes if not e.item_id]
@@ -200,6 +202,14 @@ def _vectors(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
             _known.clear()
         _known.update({(embedder.id, text): vector for text in missing if (vector := found[text]) is not None})
     return np.array([found[text] for text in texts])
+
+
+def _says_something(entry: Entry, catalogue: Catalogue) -> bool:
+    """Is there enough to compare a sentence with? "Something warm", of which the value is known, is too short."""
+    if entry.item_id:
+        return entry.item_id in catalogue.rows
+    said = entry.evidence or entry.text
+    return not entry.attribute or len(said.split()) > 3 or len(CHINESE.findall(said)) > 6
 
 
 def _make(kind: str, language: Language, span: str, entry: Entry | str, about: str, family: str, **parts: str) -> _Made:
