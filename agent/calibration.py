@@ -45,7 +45,7 @@ class Played:
 @dataclass(frozen=True)
 class Calibration:
     """`how`: the question to ask, None for none. `weight` of its standardised answer beside the standardised ranking.
-    `tried`: by question, the gain in NDCG@10 on people that its weight was not chosen on, the standard error of that, how
+    `tried`: by question, the gain in NDCG@10 on people that its weight was not chosen on, its standard error, how
     many people, and seconds a person."""
 
     model: str

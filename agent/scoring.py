@@ -25,7 +25,6 @@ How = Literal["likelihood", "letters", "listwise"]
 LIKED = 10  # more history does not help (arXiv 2601.20316)
 WINDOW = 20  # candidates in one question for a letter: endpoints tell no more than 20 log-probabilities
 LINE = 120  # characters of a title in a list
-NEUTRAL = 0.0  # share of the likelihood after no list at all that is taken off
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,8 @@ class _Asked:
 def _likelihood(
     asked: _Asked, liked: Sequence[str], titles: Sequence[str], shuffles: int
 ) -> NDArray[np.float64] | None:
-    """Per square root of the length, as in familiarity: the sum favours short titles, the mean long ones."""
+    """Mean over the title's tokens: beside the sum and the sum over the square root of the length it was the best of
+    the three after a list of likes (not so in familiarity, where titles stand alone)."""
     llm, prompt = asked.llm, render("rank", titles=", ".join(spoken(t) for t in liked))
     texts = [f" {spoken(t)}" for t in titles]
     if asked.budget is not None:
@@ -133,11 +133,10 @@ def _likelihood(
         asked.wrong.append(f"{error.kind}: {error}")
         return None
     asked.tokens_in += scores.tokens_in
-    means, sums = np.asarray(scores.logprobs, float), np.asarray(scores.sums, float)
-    if means.shape != (len(texts),) or sums.shape != means.shape:
+    found = np.asarray(scores.logprobs, np.float64)
+    if found.shape != (len(texts),):
         asked.wrong.append("malformed: not one likelihood for each candidate")
         return None
-    found = -np.sqrt(np.abs(means * sums))  # sum / sqrt(n), with n = sum / mean
     return np.concatenate([found, np.full(len(titles) - len(found), found.mean())])
 
 
