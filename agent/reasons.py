@@ -29,6 +29,7 @@ from snowmelt.retrieval.embedding import Embedder
 from snowmelt.retrieval.items import Item
 
 MOST = 2  # reasons for one item
+SECOND = 0.7  # worth of a reason that is not the only one
 SENTENCES = 160  # of the items together that are compared with what the person said (600 a second with the default)
 KEPT = 5000  # sentences whose vectors are kept for the next list (10 MB with the default embedder)
 NEAR = 2.0  # deviations by which a sentence is nearer to a like than items are: a good quotation. Half: a poor one
@@ -82,7 +83,7 @@ def explain_all(
         mine: list[_Made] = []
         while found and len(mine) < MOST:
             best = max(found, key=worth)
-            if mine and worth(best) <= 0:  # said of others already, and there is a reason
+            if mine and worth(best) < SECOND:  # it says little, or was said of others already
                 break
             mine.append(best)
             used.update(mark for mark, _ in _marks(best))
