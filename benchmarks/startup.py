@@ -2,10 +2,12 @@
 
     python benchmarks/startup.py
 
-Five runs each in processes of their own, the best and the median in seconds; the target is 0.5 s. The culprits are the
-modules with the most time of their own by `python -X importtime`.
+Five runs each in processes of their own: wall-clock seconds (best, median) and processor seconds (best), which a busy
+machine does not change much. The target is 0.5 s, and the exit code is 1 if the processor's time is over it. The
+culprits are the modules with the most time of their own by `python -X importtime`.
 """
 
+import resource
 import statistics
 import subprocess
 import sys
@@ -22,13 +24,16 @@ COMMANDS = {
 def main() -> int:
     slow = False
     for name, words in COMMANDS.items():
-        took = []
+        took, worked = [], []
         for _ in range(RUNS):
-            began = time.monotonic()
+            began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run([sys.executable, *words], check=True, capture_output=True)
             took.append(time.monotonic() - began)
-        slow |= min(took) > TARGET
-        sys.stdout.write(f"{name:22} best {min(took):.3f} s, median {statistics.median(took):.3f} s (n {RUNS})\n")
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            worked.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        slow |= min(worked) > TARGET
+        wall = f"best {min(took):.3f} s, median {statistics.median(took):.3f} s"
+        sys.stdout.write(f"{name:22} {wall}, processor {min(worked):.3f} s (n {RUNS})\n")
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import snowmelt.agent"], check=True, capture_output=True, text=True
     )
