@@ -45,7 +45,7 @@ def choose(
 
     `asked`: the `about` of every question so far; `gone`: rows of the items that were in them.
 
-    Other strategies, for comparison: `random` any question; `popularity` the items that most people know; `entropy` the
+    Other strategies, for comparison: `random` any items, pairs or values; `popularity` the items that most people know; `entropy` the
     column whose values split the likeliest items most evenly; `none` never asks.
     """
     if strategy == "none" or len(asked) >= most:
@@ -53,11 +53,10 @@ def choose(
     p = belief(g, told)
     if strategy == "popularity":
         return _popular(g, p, gone)
+    if strategy == "random":
+        return _random(g, p, asked, gone, seed + len(asked))
     gone = gone | {*told.liked, *told.disliked, *told.declined_items}
     found = [*_attributes(g, told, p, asked), *_items(g, p, gone), *_versus(g, p, gone)]
-    if strategy == "random":
-        found += _any_items(p, gone, seed + len(asked))
-        return found[int(np.random.default_rng([seed, len(asked)]).integers(len(found)))] if found else None
     if strategy == "entropy":
         attributes = [c for c in found if c.kind == "attribute"]
         return max(attributes, key=lambda c: c.gain, default=None)
@@ -212,7 +211,17 @@ def _popular(g: Grounds, p: np.ndarray, gone: frozenset[int]) -> Candidate | Non
     return Candidate("items", "items", 0.0, rows=rows) if rows else None
 
 
-def _any_items(p: np.ndarray, gone: frozenset[int], seed: int) -> list[Candidate]:
-    order = np.random.default_rng([seed, 7]).permutation(len(p))
-    rows = tuple(int(r) for r in order[: ITEMS + len(gone)] if int(r) not in gone)[:ITEMS]
-    return [Candidate("items", "items", 0.0, rows=rows)]
+def _random(g: Grounds, p: np.ndarray, asked: tuple[str, ...], gone: frozenset[int], seed: int) -> Candidate:
+    """Any items, any two of them, or any values of any column, each kind as likely."""
+    rng = np.random.default_rng([seed, 7])
+    rows = tuple(int(r) for r in rng.permutation(len(p))[: ITEMS + len(gone)] if int(r) not in gone)[:ITEMS]
+    columns = sorted({v.attribute for v in g.values} - {a.removeprefix("attribute:") for a in asked})
+    kind = int(rng.integers(3 if columns else 2))
+    if kind == 0:
+        return Candidate("items", "items", 0.0, rows=rows)
+    if kind == 1:
+        return Candidate("versus", "versus", 0.0, rows=rows[:2])
+    name = columns[int(rng.integers(len(columns)))]
+    values = [v for v in g.values if v.attribute == name]
+    picked = tuple(values[int(i)] for i in rng.permutation(len(values))[:VALUES])
+    return Candidate("attribute", f"attribute:{name}", 0.0, values=picked)
