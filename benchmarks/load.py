@@ -1,13 +1,14 @@
 """Many conversations at once against the real service: latency, errors and memory.
 
-    python benchmarks/load.py CATALOGUE --people 50 --seconds 300 [--model local] [--deadline 10]
+    python benchmarks/load.py CATALOGUE --people 50 --seconds 300 [--pause 5] [--model local] [--deadline 10]
 
-Each person waits 0.5-1.5 s between messages, as somebody who reads and types quickly would. Rows are printed as they
-come; the last lines are the summary. Memory is that of the service's process and its children (VmRSS).
+Each person waits half to one and a half times the pause (seconds) before a message: people read lists and type. Rows
+are printed as they come; the last lines are the summary. Memory is that of the service's process and its children.
 """
 
 import argparse
 import asyncio
+import os
 import random
 import sys
 import tempfile
@@ -27,7 +28,9 @@ SAID = (
 )  # fmt: skip
 
 
-async def person(client: httpx.AsyncClient, until: float, seed: int, took: list[float], outcomes: Counter[str]) -> None:
+async def person(
+    client: httpx.AsyncClient, until: float, pause: float, seed: int, took: list[float], outcomes: Counter[str]
+) -> None:
     dice = random.Random(seed)
     token = (await client.post("/v1/people")).json()["token"]
     headers = {"Authorization": f"Bearer {token}"}
@@ -37,7 +40,7 @@ async def person(client: httpx.AsyncClient, until: float, seed: int, took: list[
     while time.monotonic() < until:
         id_ = (await client.post("/v1/conversations", json={}, headers=headers)).json()["id"]
         for said in SAID:
-            await asyncio.sleep(dice.uniform(0.5, 1.5))
+            await asyncio.sleep(pause * dice.uniform(0.5, 1.5))
             if time.monotonic() > until:
                 return
             began = time.monotonic()
@@ -60,13 +63,13 @@ def memory(pid: int) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
-async def load(url: str, pid: int, people: int, seconds: float, seed: int) -> None:
+async def load(url: str, pid: int, people: int, seconds: float, pause: float, seed: int) -> None:
     took: list[float] = []
     outcomes: Counter[str] = Counter()
     until = time.monotonic() + seconds
     limits = httpx.Limits(max_connections=people + 10)
     async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
-        jobs = [asyncio.create_task(person(client, until, seed + i, took, outcomes)) for i in range(people)]
+        jobs = [asyncio.create_task(person(client, until, pause, seed + i, took, outcomes)) for i in range(people)]
         warm = 0.0
         while time.monotonic() < until:
             await asyncio.sleep(min(10.0, max(0.1, until - time.monotonic())))
@@ -75,6 +78,8 @@ async def load(url: str, pid: int, people: int, seconds: float, seed: int) -> No
             print(f"{seconds - (until - time.monotonic()):5.0f} s  {len(took):6} answers  {now:7.1f} MB", flush=True)
         await asyncio.gather(*jobs)
     took.sort()
+    one, five, _ = os.getloadavg()
+    print(f"load average of the machine: {one:.1f} over a minute, {five:.1f} over five")
     p = [1000 * took[min(len(took) - 1, int(len(took) * q))] for q in (0.5, 0.95, 0.99)]
     print(f"n {len(took)}, {len(took) / seconds:.1f} a second; p50 {p[0]:.0f}, p95 {p[1]:.0f}, p99 {p[2]:.0f} ms,"
           f" longest {1000 * took[-1]:.0f} ms")  # fmt: skip
@@ -88,6 +93,7 @@ def main() -> None:
     parser.add_argument("catalogue")
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--pause", type=float, default=5)
     parser.add_argument("--model")
     parser.add_argument("--deadline", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
@@ -97,7 +103,7 @@ def main() -> None:
         with running([args.catalogue], Path(folder), **settings) as service:
             if args.model:
                 time.sleep(20)  # the model loads
-            asyncio.run(load(service.url, service.process.pid, args.people, args.seconds, args.seed))
+            asyncio.run(load(service.url, service.process.pid, args.people, args.seconds, args.pause, args.seed))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from snowmelt.agent.llm import Message
 from snowmelt.agent.privacy import Masked, masked, shown
 from snowmelt.retrieval.catalogue import Catalogue
 
-CANARIES = 60
+CANARIES = 25
 WORDS = "QQCANARY{:04}ZZ"
 
 
