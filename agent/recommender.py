@@ -44,8 +44,9 @@ class Recommender:
 
     def __post_init__(self) -> None:
         self.vocabulary = Vocabulary.of(self.catalogue)
-        self.learned = fitting.load(self.catalogue)
         self.familiarity = familiarity.stored(self.catalogue.dir, self.catalogue.titles)
+        heard = self.familiarity.values if self.familiarity is not None else None
+        self.learned = fitting.load(self.catalogue, heard)
         self.prior = None
         if self.learned is not None:
             self.prior = self.learned.prior()

@@ -1,36 +1,104 @@
 """Snowmelt's own arms. They rank through the functions that the product ranks with, fitted on `Train` alone.
 
-An ablation is a setting: `snowmelt-no-llm(without=lift)` takes one signal away.
+An ablation is a setting: `snowmelt(without=lift+dense)` takes signals away.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+from snowmelt.agent import familiarity, ranking
+from snowmelt.agent.familiarity import Familiarity
+from snowmelt.agent.llm import open_llm
 from snowmelt.evals.arms import liked_matrix
 from snowmelt.evals.systems import Answer, Case, Scorer, Train
 from snowmelt.evals.text_arms import item_vectors
+from snowmelt.retrieval.fusion import standardise
+from snowmelt.retrieval.lexical import Lexical
 from snowmelt.retrieval.playing import fit
 from snowmelt.retrieval.transfer import content
 
+BLOCK = 64  # cases whose signals are held at a time
+SHORT = 100  # candidates up to which a list counts as one that somebody else chose
 
-class _Ours:
-    def __init__(self, train: Train) -> None:
-        told = [
-            {n: v for n, v in record.items() if n not in ("id", "title", "description")} for record in train.records
-        ]
-        self.train, self.content = train, content(item_vectors(train), told)
-        learned = fit(train.likes, self.content, train.seed)
-        left_out = str(train.settings.get("without", ""))
-        self.learned = learned.without(*left_out.split("+")) if left_out else learned
+
+class _Learned:
+    """Where there is behaviour."""
+
+    def __init__(self, train: Train, known: Familiarity | None) -> None:
+        left_out = ("id", "title", "description", "domain")
+        told = [{n: v for n, v in record.items() if n not in left_out} for record in train.records]
+        domains = [str(record.get("domain") or "") for record in train.records]
+        self.train, self.domains = train, np.array(domains, object)
+        several = len(set(domains)) > 1
+        heard = known.values if known is not None else None
+        learned = fit(train.likes, content(item_vectors(train), told, heard), train.seed, domains if several else None)
+        names = str(train.settings.get("without", ""))
+        self.learned = learned.without(*names.split("+")) if names else learned
 
     def __call__(self, case: Case) -> Answer:
         return self.batch([case])[0]
 
     def batch(self, cases: Sequence[Case]) -> list[Answer]:
-        parts = self.learned.contributions(liked_matrix(self.train, cases))
-        return [Answer(row) for row in np.sum(list(parts.values()), axis=0)]
+        tables = [self._table(case) for case in cases]
+        scores: dict[int, NDArray[np.float32]] = {}
+        for table in sorted(set(tables)):
+            mine = [i for i, t in enumerate(tables) if t == table]
+            for start in range(0, len(mine), BLOCK):
+                part = mine[start : start + BLOCK]
+                liked = liked_matrix(self.train, [cases[i] for i in part])
+                total = np.sum(list(self.learned.contributions(liked, table).values()), axis=0)
+                scores |= dict(zip(part, total, strict=True))
+        return [Answer(scores[i]) for i in range(len(cases))]
+
+    def _table(self, case: Case) -> str:
+        """Which weights: by what may be recommended, and where the person is known from."""
+        if case.candidates is None:
+            return "known"
+        if len(case.candidates) <= SHORT:
+            return "shown"
+        inside = set(self.domains[[self.train.rows[id_] for id_ in case.candidates]])
+        at_home = inside & set(self.domains[[self.train.rows[id_] for id_ in case.liked]])
+        elsewhere = f"to {next(iter(inside))}"
+        return elsewhere if len(inside) == 1 and not at_home and elsewhere in self.learned.tables else "known"
+
+
+class _Scene:
+    """Where there is none: texts, and what the model has heard of."""
+
+    def __init__(self, train: Train, known: Familiarity | None) -> None:
+        self.train, self.known, self.vectors = train, known, item_vectors(train)
+        self.lexical = Lexical(train.texts)
+        self.without = set(str(train.settings.get("without", "")).split("+"))
+
+    def __call__(self, case: Case) -> Answer:
+        rows = [self.train.rows[id_] for id_ in case.liked]
+        signals = {}
+        if rows:
+            cosines = self.vectors @ self.vectors[rows].T
+            words = " ".join(self.train.texts[row] for row in rows)
+            signals = ranking.text_signals(cosines, cosines)
+            signals["bm25"] = ranking.BM25 * standardise(self.lexical.scores(words))
+        if self.known is not None:
+            signals["familiarity"] = ranking.FAMILIARITY * self.known.weight * self.known.values
+        kept = [values for name, values in signals.items() if name not in self.without]
+        return Answer(
+            np.sum(kept, axis=0) if kept else np.zeros(len(self.train.ids), np.float32), "" if kept else "blank"
+        )
+
+
+def _scorer(train: Train, known: Familiarity | None) -> Scorer:
+    return _Learned(train, known) if train.likes.nnz else _Scene(train, known)
 
 
 def snowmelt_no_llm(train: Train) -> Scorer:
     """Every signal but the language model's."""
-    return _Ours(train)
+    return _scorer(train, None)
+
+
+def snowmelt(train: Train) -> Scorer:
+    """With what the model has heard of: its familiarity with titles, asked once and kept."""
+    titles = [str(record["title"]) for record in train.records]
+    columns = sorted({name for record in train.records for name in record})
+    known = familiarity.familiarity(open_llm(train.model or "local"), train.cache, titles, columns=columns)
+    return _scorer(train, known)

@@ -12,13 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.fusion import Weights
 from snowmelt.retrieval.learned import Behaviour, Learned
 from snowmelt.retrieval.transfer import Content, content
+
+Floats = NDArray[np.float32]
 
 FORMAT = 1
 KEPT = 5  # versions; older ones are removed by the next fit
@@ -39,11 +43,14 @@ class FitReport:
     weights: Mapping[str, Mapping[int, float]]
 
 
-def fit_catalogue(catalogue: Catalogue, interactions: Path, *, seed: int = 0) -> FitReport:
+def fit_catalogue(
+    catalogue: Catalogue, interactions: Path, *, seed: int = 0, familiarity: Floats | None = None
+) -> FitReport:
     """Fit on a CSV with columns user, item and perhaps rating, store it as the next version and use it.
 
     A row is a like unless it has a rating: then from 4 of 5, 8 of 10 or 1 of 1; other scales (play counts) are likes
-    throughout. Raises InputError for a file that cannot be used and where `snowmelt[fit]` is not installed.
+    throughout. `familiarity` [items]: a language model's, if there is one. Raises InputError for a file that cannot be
+    used and where `snowmelt[fit]` is not installed.
     """
     from importlib.util import find_spec
 
@@ -56,7 +63,7 @@ def fit_catalogue(catalogue: Catalogue, interactions: Path, *, seed: int = 0) ->
     able = int((np.diff(X.indptr) >= 2).sum())
     if able < FEWEST:
         raise InputError(f"{interactions}: {able} people like two items or more; at least {FEWEST} are needed to learn")
-    learned = fit(X, content_of(catalogue), seed)
+    learned = fit(X, content_of(catalogue, familiarity), seed)
     told = {
         "people": X.shape[0],
         "likes": int(X.nnz),
@@ -64,7 +71,7 @@ def fit_catalogue(catalogue: Catalogue, interactions: Path, *, seed: int = 0) ->
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     version = save(learned, catalogue.dir, catalogue.ids, told)
-    weights = learned.weights
+    weights = learned.tables["known"]
     table = {
         n: {k: row[i] for k, row in zip(weights.knots, weights.table, strict=True)} for i, n in enumerate(weights.names)
     }
@@ -74,12 +81,12 @@ def fit_catalogue(catalogue: Catalogue, interactions: Path, *, seed: int = 0) ->
     )
 
 
-def content_of(catalogue: Catalogue) -> Content:
+def content_of(catalogue: Catalogue, familiarity: Floats | None) -> Content:
     """The catalogue's vectors and attribute values as `transfer` reads them."""
     kinds = {n: a.kind for n, a in catalogue.schema.attributes.items()}
     used = {n for n, kind in kinds.items() if kind in ("category", "list", "number")}
     told = [{n: v for n, v in item.attributes.items() if n in used} for item in catalogue.items]
-    return content(catalogue.vectors, told)
+    return content(catalogue.vectors, told, familiarity)
 
 
 def read_likes(path: Path, rows: Mapping[str, int]) -> tuple[Any, int]:
@@ -147,10 +154,7 @@ def save(learned: Learned, directory: Path, ids: list[str], told: Mapping[str, A
             arrays |= {f"share.{i}": np.log(share).astype(half), f"mass.{i}": mass}  # a share may be below half's least
         np.savez(part / "behaviour.npz", **arrays)
         (part / "ids.json").write_text(json.dumps([ids[row] for row in b.rows], ensure_ascii=False), encoding="utf-8")
-        tables = {
-            name: {"names": w.names, "knots": w.knots, "table": w.table}
-            for name, w in (("known", learned.weights), ("new", learned.new_weights))
-        }
+        tables = {name: {"names": w.names, "knots": w.knots, "table": w.table} for name, w in learned.tables.items()}
         manifest = {"format": FORMAT, "starts": len(b.aspects), "weights": tables, **told}
         (part / "manifest.json").write_text(json.dumps(manifest, indent=1))
         part.rename(folder / version)
@@ -160,7 +164,7 @@ def save(learned: Learned, directory: Path, ids: list[str], told: Mapping[str, A
     return version
 
 
-def load(catalogue: Catalogue) -> Learned | None:
+def load(catalogue: Catalogue, familiarity: Floats | None = None) -> Learned | None:
     """The version in use, for the catalogue as it is now; None where nothing is learned. InputError if damaged."""
     from scipy.sparse import csr_matrix
 
@@ -190,15 +194,15 @@ def load(catalogue: Catalogue) -> Learned | None:
             behaviour = Behaviour(
                 here[order], arrays["likes"][order], square("lift"), square("neighbours"), factors, aspects
             )
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(f"{folder} is damaged ({error}); run `snowmelt fit` again or roll back") from None
     if len(behaviour.rows) < 2:
         return None
-    known, new = (
-        Weights(tuple(t["names"]), tuple(t["knots"]), tuple(map(tuple, t["table"])))
-        for t in (manifest["weights"]["known"], manifest["weights"]["new"])
-    )
-    return Learned(content_of(catalogue), behaviour, known, new)
+    tables = {
+        name: Weights(tuple(t["names"]), tuple(t["knots"]), tuple(map(tuple, t["table"])))
+        for name, t in manifest["weights"].items()
+    }
+    return Learned(content_of(catalogue, familiarity), behaviour, tables)
 
 
 def versions(directory: Path) -> list[str]:

@@ -19,12 +19,13 @@ LEAST = 3  # likes from which an item has behaviour of its own; below, its conte
 KNOTS = (1, 3, 5, 10)
 FACTORS, ALPHA, STRENGTH = 64, 4.0, 30.0  # of ALS
 ASPECTS, STARTS = 20, 4
-NAMES = ("popularity", "lift", "neighbours", "factors", "aspects", "dense", "attributes")
+OWN = ("dense", "attributes", "familiarity")  # what content says of an item
+NAMES = ("popularity", "lift", "neighbours", "factors", "aspects", *OWN)
 # Where too few people teach: about the mean of what ml-100k, lastfm-hetrec and amazon-office teach.
 DEFAULT = Weights(
     NAMES, KNOTS,
-    ((0.3, 0.3, 0.05, 0.15, 0.6, 0.1, 0.05), (0.3, 0.5, 0.1, 0.25, 0.5, 0.15, 0.05),
-     (0.2, 0.5, 0.1, 0.3, 0.5, 0.15, 0.05), (0.1, 0.5, 0.15, 0.4, 0.5, 0.2, 0.05)),
+    ((0.3, 0.3, 0.05, 0.15, 0.6, 0.1, 0.05, 0.0), (0.3, 0.5, 0.1, 0.25, 0.5, 0.15, 0.05, 0.0),
+     (0.2, 0.5, 0.1, 0.3, 0.5, 0.15, 0.05, 0.0), (0.1, 0.5, 0.15, 0.4, 0.5, 0.2, 0.05, 0.0)),
 )  # fmt: skip
 
 
@@ -74,13 +75,15 @@ def fit_behaviour(X: Sparse, rows: Rows, seed: int = 0) -> Behaviour:
 
 @dataclass(frozen=True)
 class Learned:
-    """Everything that ranks a catalogue of items with `content` for new people. `weights` for items with behaviour,
-    `new_weights` for those without."""
+    """Everything that ranks a catalogue of items with `content` for new people.
+
+    `tables`: "known" weighs the signals of items with behaviour, "new" of items without, "shown" of a short list that
+    somebody else chose, "to NAME" of the items of one domain for people who are known from the others alone.
+    """
 
     content: Content
     behaviour: Behaviour
-    weights: Weights
-    new_weights: Weights
+    tables: Mapping[str, Weights]
 
     @cached_property
     def new_rows(self) -> Rows:
@@ -90,26 +93,47 @@ class Learned:
     def map(self) -> Map:
         return fit_map(self.content.features(), self.behaviour.rows, self.new_rows)
 
-    def contributions(self, liked: Sparse) -> dict[str, Floats]:
+    def known(self, liked: Sparse) -> dict[str, Floats]:
+        """Signals of items with behaviour, name -> [people, m]. `liked` csr [people, items]."""
+        rows = self.behaviour.rows
+        own = self.content.signals(liked, rows)
+        return self.behaviour.signals(liked[:, rows].tocsr()) | {n: standardise(v) for n, v in own.items()}
+
+    def new(self, liked: Sparse, known: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Signals of items without behaviour, name -> [people, u]: what behaviour says, through the map of `known`;
+        what content says, directly."""
+        mapped = {n: standardise(self.map(v)) for n, v in known.items() if n not in OWN}
+        return mapped | {n: standardise(v) for n, v in self.content.signals(liked, self.new_rows).items()}
+
+    def every(self, liked: Sparse) -> dict[str, Floats]:
+        """Signals of all items on one scale, name -> [people, items]; through the map where there is no behaviour."""
+        result = {n: standardise(v) for n, v in self.content.signals(liked).items()}
+        for name, values in self.behaviour.signals(liked[:, self.behaviour.rows].tocsr()).items():
+            result[name] = np.zeros(liked.shape, np.float32)
+            result[name][:, self.behaviour.rows] = values
+            if len(self.new_rows):
+                result[name][:, self.new_rows] = self.map(values)
+        return result
+
+    def contributions(self, liked: Sparse, table: str = "known") -> dict[str, Floats]:
         """name -> weighted signal, float32 [people, items]; their sum is the score. `liked` csr [people, items].
 
-        An item without behaviour has one, `inherited`: the scores that items like it have, in the order that
-        `new_weights` gives these items among themselves.
+        With the table "known", an item without behaviour has one, `inherited`: the scores that items like it have, in
+        the order in which the table "new" puts these items.
         """
+        if table != "known":
+            weights = _per_person(self.tables[table], liked)
+            return {name: weights[name] * values for name, values in self.every(liked).items()}
         rows, new = self.behaviour.rows, self.new_rows
-        known = self.behaviour.signals(liked[:, rows].tocsr())
-        own = self.content.signals(liked)
-        known |= {name: standardise(values[:, rows]) for name, values in own.items()}
-        table = _per_person(self.weights, liked)
+        known, weights = self.known(liked), _per_person(self.tables["known"], liked)
         result = {}
         for name, values in known.items():
             result[name] = np.zeros(liked.shape, np.float32)
-            result[name][:, rows] = table[name] * values
+            result[name][:, rows] = weights[name] * values
         if len(new):
             total = np.sum([values[:, rows] for values in result.values()], axis=0)
-            table = _per_person(self.new_weights, liked)
-            signals = new_signals(known, {name: values[:, new] for name, values in own.items()}, self.map)
-            wanted = np.sum([table[name] * values for name, values in signals.items()], axis=0)
+            weights = _per_person(self.tables["new"], liked)
+            wanted = np.sum([weights[name] * values for name, values in self.new(liked, known).items()], axis=0)
             place = np.argsort(np.argsort(wanted, axis=1), axis=1)
             result["inherited"] = np.zeros(liked.shape, np.float32)
             result["inherited"][:, new] = np.take_along_axis(np.sort(self.map(total), axis=1), place, axis=1)
@@ -117,17 +141,16 @@ class Learned:
 
     def prior(self) -> Floats:
         """How well liked items are, [items], mean 0 and deviation 1; those without behaviour by the map."""
-        rows, new = self.behaviour.rows, self.new_rows
         known = np.log1p(self.behaviour.likes)
         result = np.zeros(len(self.content.vectors), np.float32)
-        result[rows] = known
-        if len(new):
-            result[new] = np.clip(self.map(known), 0, known.max())
+        result[self.behaviour.rows] = known
+        if len(self.new_rows):
+            result[self.new_rows] = np.clip(self.map(known), 0, known.max())
         return standardise(result)
 
     def without(self, *names: str) -> "Learned":
         """The same with these signals taken away (for ablations)."""
-        return replace(self, weights=self.weights.without(*names), new_weights=self.new_weights.without(*names))
+        return replace(self, tables={key: table.without(*names) for key, table in self.tables.items()})
 
 
 def _per_person(weights: Weights, liked: Sparse) -> dict[str, Floats]:
@@ -135,9 +158,3 @@ def _per_person(weights: Weights, liked: Sparse) -> dict[str, Floats]:
     counts = np.diff(liked.indptr)
     tables = {int(k): weights.at(int(k)) for k in np.unique(counts)}
     return {n: np.array([[tables[int(k)][n]] for k in counts], np.float32) for n in weights.names}
-
-
-def new_signals(known: Mapping[str, Floats], own: Mapping[str, Floats], mapped: Map) -> dict[str, Floats]:
-    """name -> [people, new items]: what behaviour says, through the map; what content says (`own`), directly."""
-    result = {name: standardise(mapped(values)) for name, values in known.items() if name not in own}
-    return result | {name: standardise(values) for name, values in own.items()}

@@ -1,63 +1,121 @@
 """`fit`: everything that is learned from likes; the weights from warm people who are played as cold ones."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.retrieval import prior
-from snowmelt.retrieval.fusion import Lesson, Weights, learn, standardise
-from snowmelt.retrieval.learned import DEFAULT, KNOTS, LEAST, NAMES, Learned, fit_behaviour, new_signals
-from snowmelt.retrieval.transfer import Content, fit_map
+from snowmelt.retrieval.fusion import Lesson, Weights, learn
+from snowmelt.retrieval.learned import DEFAULT, KNOTS, LEAST, NAMES, Learned, fit_behaviour
+from snowmelt.retrieval.transfer import Content
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
 
 POOL = 120  # candidates of a lesson: the best by `DEFAULT`
-LESSONS, REVEALS = 900, 2  # people who are played as cold, and how often each
+SHOWN = 12  # candidates of a lesson for short lists: one hidden like, the rest drawn by their popularity
+PLAYED = 450  # people played as cold in one part; each is played twice in the lessons for "known"
+SMALL = 1500  # people up to which two parts are played
+BLOCK = 64  # people whose signals are held at a time
 ENOUGH = 30  # people; where fewer teach, `DEFAULT` stands
 
 
-def fit(X: Sparse, content: Content, seed: int = 0, least: int = LEAST) -> Learned:
-    """Fit everything on likes `X` csr float32 [people, items]; weights from warm people who are played as cold ones."""
+def fit(
+    X: Sparse, content: Content, seed: int = 0, domains: Sequence[str] | None = None, least: int = LEAST
+) -> Learned:
+    """Fit on likes `X` csr float32 [people, items], of which at least two people have two likes.
+
+    `domains` [items] names each item's domain, if people are to be met who are known from other domains alone.
+    """
+    lessons: dict[str, dict[int, list[Lesson]]] = defaultdict(lambda: {k: [] for k in KNOTS})
+    parts = _parts(X, seed)
+    for part, (played, others) in enumerate(parts):
+        rows = np.flatnonzero(prior.popularity(others) >= least).astype(np.int64)
+        if len(rows) < 2:
+            continue
+        rng = np.random.default_rng([seed, part])
+        taught = _taught(others, rows, content, seed)
+        for _ in range(2):
+            _play(lessons["known"], X, played, taught.known, rows, rng)
+        if part:
+            continue
+        every = np.arange(X.shape[1])
+        _play(lessons["shown"], X, played, taught.every, every, rng, drawn=prior.popularity(X))
+        for name in sorted(set(domains or ())):
+            inside = np.flatnonzero(np.asarray(domains, object) == name)
+            _play(lessons[f"to {name}"], X, played, partial(_every_of, taught, inside), inside, rng, apart=inside)
+        shuffled = rng.permutation(rows)
+        fresh, rows = np.sort(shuffled[: len(rows) // 5]), np.sort(shuffled[len(rows) // 5 :])
+        if len(rows) > 1 and len(fresh):
+            taught = _taught(others, rows, content, seed)
+            _play(lessons["new"], X, played, partial(_new_of, taught, fresh), fresh, rng, apart=fresh)
+    tables = {key: _table(lessons[key]) for key in ("known", "new", "shown", *sorted(lessons))}
     rows = np.flatnonzero(prior.popularity(X) >= least).astype(np.int64)
-    weights = _play(X, content, seed, least)
-    new_weights = _play_new(X, content, seed, least)
-    return Learned(content, fit_behaviour(X, rows, seed), weights, new_weights)
+    return Learned(content, fit_behaviour(X, rows, seed), tables)
 
 
-def _folds(X: Sparse, seed: int, parts: int = 2, share: float = 0.2) -> list[tuple[NDArray[np.int64], Sparse]]:
-    """(people to play, likes of all others), people with at least two likes, at most LESSONS in all."""
-    able = np.flatnonzero(np.diff(X.indptr) >= 2)
-    shuffled = np.random.default_rng([seed, 0xF0]).permutation(able)
-    size = max(1, min(int(share * len(able)), LESSONS // parts))
-    folds = []
-    for part in range(parts):
-        played = shuffled[part * size : (part + 1) * size]
-        if len(played):
-            folds.append((played, X[np.setdiff1d(np.arange(X.shape[0]), played)]))
-    return folds
+def _taught(X: Sparse, rows: Rows, content: Content, seed: int) -> Learned:
+    return Learned(content, fit_behaviour(X, rows, seed), {"known": DEFAULT, "new": DEFAULT})
 
 
-def _reveal(X: Sparse, people: NDArray[np.int64], k: int, rng: np.random.Generator) -> tuple[Sparse, Sparse]:
-    """(revealed, hidden) csr [people who have more than k likes, items]."""
+def _every_of(learned: Learned, inside: Rows, liked: Sparse) -> dict[str, Floats]:
+    return {name: values[:, inside] for name, values in learned.every(liked).items()}
+
+
+def _new_of(learned: Learned, fresh: Rows, liked: Sparse) -> dict[str, Floats]:
+    place = np.searchsorted(learned.new_rows, fresh)
+    return {name: values[:, place] for name, values in learned.new(liked, learned.known(liked)).items()}
+
+
+def _parts(X: Sparse, seed: int) -> list[tuple[Rows, Sparse]]:
+    """(people to play, likes of all others): a fifth of those with two likes, twice where there are few."""
+    able = np.random.default_rng([seed, 0xF0]).permutation(np.flatnonzero(np.diff(X.indptr) >= 2))
+    size = max(1, min(len(able) // 5, PLAYED))
+    chosen = [able[part * size : (part + 1) * size] for part in range(2 if len(able) <= SMALL else 1)]
+    return [(played, X[np.setdiff1d(np.arange(X.shape[0]), played)]) for played in chosen]
+
+
+def _play(
+    lessons: dict[int, list[Lesson]], X: Sparse, played: Rows,
+    signals: Callable[[Sparse], Mapping[str, Floats]], rows: Rows, rng: np.random.Generator,
+    apart: Rows | None = None, drawn: Floats | None = None,
+) -> None:  # fmt: skip
+    """Add lessons at every knot. `signals(liked csr)` -> name -> [people, rows], of the candidates `rows`.
+
+    `apart`: likes of these items are never revealed, and only these are hidden. `drawn` [items]: candidates are one
+    hidden like and SHOWN - 1 items drawn by these weights.
+    """
+    open_ = np.ones(X.shape[1], bool)
+    if apart is not None:
+        open_[apart] = False
+    for k in KNOTS:
+        shown, hidden = [], []
+        for person in played:
+            own = rng.permutation(X.indices[X.indptr[person] : X.indptr[person + 1]])
+            revealed = own[open_[own]][:k]
+            rest = np.setdiff1d(own, revealed) if apart is None else own[~open_[own]]
+            if len(revealed) == k and len(rest):
+                shown.append(revealed)
+                hidden.append(rest)
+        for start in range(0, len(shown), BLOCK):
+            liked = _matrix(shown[start : start + BLOCK], X.shape[1])
+            gold = _matrix(hidden[start : start + BLOCK], X.shape[1])
+            values = signals(liked)
+            known, wanted = liked[:, rows].toarray() > 0, gold[:, rows].toarray() > 0
+            lessons[k].append(_lesson(values, known, wanted, k) if drawn is None else
+                              _short(values, known, wanted, drawn[rows], rng))  # fmt: skip
+
+
+def _matrix(lists: Sequence[NDArray[np.integer]], items: int) -> Sparse:
     from scipy.sparse import csr_matrix
 
-    shown, hidden = [], []
-    for person in people:
-        own = X.indices[X.indptr[person] : X.indptr[person + 1]]
-        if len(own) > k:
-            own = rng.permutation(own)
-            shown.append(own[:k])
-            hidden.append(own[k:])
-
-    def matrix(lists: Sequence[NDArray[np.integer]]) -> Sparse:
-        ends = np.concatenate([[0], np.cumsum([len(one) for one in lists])])
-        columns = np.concatenate([np.empty(0, np.int64), *lists])
-        return csr_matrix((np.ones(len(columns), np.float32), columns, ends), shape=(len(lists), X.shape[1]))
-
-    return matrix(shown), matrix(hidden)
+    ends = np.concatenate([[0], np.cumsum([len(one) for one in lists])])
+    columns = np.concatenate([np.empty(0, np.int64), *lists])
+    return csr_matrix((np.ones(len(columns), np.float32), columns, ends), shape=(len(lists), items))
 
 
 def _lesson(signals: Mapping[str, Floats], revealed: NDArray[np.bool_], hidden: NDArray[np.bool_], k: int) -> Lesson:
@@ -69,63 +127,22 @@ def _lesson(signals: Mapping[str, Floats], revealed: NDArray[np.bool_], hidden: 
     best = np.argpartition(-base, pool - 1, axis=1)[:, :pool]
     best = np.take_along_axis(best, np.argsort(-np.take_along_axis(base, best, axis=1), axis=1), axis=1)
     cut = {name: np.take_along_axis(values, best, axis=1) for name, values in signals.items()}
-    hidden = hidden & ~revealed
     return Lesson(cut, np.take_along_axis(hidden, best, axis=1), hidden.sum(axis=1))
 
 
-def _play(X: Sparse, content: Content, seed: int, least: int) -> Weights:
-    lessons: dict[int, list[Lesson]] = {k: [] for k in KNOTS}
-    for played, others in _folds(X, seed):
-        rows = np.flatnonzero(prior.popularity(others) >= least).astype(np.int64)
-        if len(rows) < 2:
-            continue
-        behaviour = fit_behaviour(others, rows, seed)
-        for k in KNOTS:
-            for again in range(REVEALS):
-                shown, hidden = _reveal(X, played, k, np.random.default_rng([seed, k, again]))
-                if not shown.shape[0]:
-                    continue
-                signals = behaviour.signals(shown[:, rows].tocsr())
-                signals |= {name: standardise(values) for name, values in content.signals(shown, rows).items()}
-                lessons[k].append(_lesson(signals, _dense(shown, rows), _dense(hidden, rows), k))
-    return _table(lessons)
-
-
-def _play_new(X: Sparse, content: Content, seed: int, least: int, share: float = 0.2) -> Weights:
-    """As `_play`, for items without behaviour: a fifth of the items is new, too, and only those are candidates."""
-    lessons: dict[int, list[Lesson]] = {k: [] for k in KNOTS}
-    features = content.features()
-    for part, (played, others) in enumerate(_folds(X, seed)):
-        rows = np.flatnonzero(prior.popularity(others) >= least).astype(np.int64)
-        shuffled = np.random.default_rng([seed, part, 0x1E]).permutation(rows)
-        new, rows = np.sort(shuffled[: int(share * len(rows))]), np.sort(shuffled[int(share * len(rows)) :])
-        if len(rows) < 2 or not len(new):
-            continue
-        behaviour, mapped = fit_behaviour(others, rows, seed), fit_map(features, rows, new)
-        warm = _columns(X, rows)
-        for k in KNOTS:
-            shown, _ = _reveal(warm, played, k, np.random.default_rng([seed, k, 0x2E]))
-            kept = played[np.diff(warm[played].indptr) > k]
-            if not len(kept):
-                continue
-            signals = new_signals(behaviour.signals(shown[:, rows].tocsr()), content.signals(shown, new), mapped)
-            lessons[k].append(_lesson(signals, _dense(shown, new), _dense(X[kept], new), k))
-    return _table(lessons)
-
-
-def _columns(X: Sparse, rows: Rows) -> Sparse:
-    """X with the likes of other items removed, same shape."""
-    from scipy.sparse import diags
-
-    keep = np.zeros(X.shape[1], np.float32)
-    keep[rows] = 1
-    kept = (X @ diags(keep)).tocsr()
-    kept.eliminate_zeros()
-    return kept
-
-
-def _dense(matrix: Sparse, rows: Rows) -> NDArray[np.bool_]:
-    return matrix[:, rows].toarray() > 0
+def _short(
+    signals: Mapping[str, Floats], revealed: NDArray[np.bool_], hidden: NDArray[np.bool_], weights: Floats,
+    rng: np.random.Generator,
+) -> Lesson:  # fmt: skip
+    """One hidden like and others drawn without replacement by `weights` (Efraimidis and Spirakis 2006)."""
+    keys = rng.random(hidden.shape) ** (1 / np.maximum(weights, 1e-9))
+    keys[revealed | (weights == 0)] = -1
+    like = np.where(hidden, keys + 1, keys).argmax(axis=1)  # a hidden like, drawn by the same weights
+    keys[hidden] = -1
+    keys[np.arange(len(keys)), like] = 2
+    best = np.argpartition(-keys, min(SHOWN, keys.shape[1]) - 1, axis=1)[:, :SHOWN]
+    cut = {name: np.take_along_axis(values, best, axis=1) for name, values in signals.items()}
+    return Lesson(cut, best == like[:, None], np.ones(len(keys), np.int64))
 
 
 def _table(lessons: Mapping[int, Sequence[Lesson]]) -> Weights:

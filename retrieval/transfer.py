@@ -24,14 +24,17 @@ BLOCK = 64  # people whose likes are compared with the catalogue at a time
 class Content:
     """Items as numbers, in row order. `vectors` float32 [items, dim], length 1; `values` csr float32 [items, values],
     an item's attribute values weighted by rarity, length 1 or empty; `numbers` float32 [items, numeric], standardised.
+    `familiarity` float32 [items]: how well known a language model takes an item to be, 0 where none was asked.
     """
 
     vectors: Floats
     values: Sparse
     numbers: Floats
+    familiarity: Floats
 
     def signals(self, liked: Sparse, rows: NDArray[np.integer] | slice = slice(None)) -> dict[str, Floats]:
-        """dense: cosine to the nearest like. attributes: mean cosine of attribute values. Each [people, rows].
+        """dense: cosine to the nearest like. attributes: mean cosine of attribute values. Each [people, rows]; with
+        familiarity, which is the same for all.
 
         `liked` csr [people, items]; an item's own likes say nothing of it but that it is itself: cosine 1.
         """
@@ -46,16 +49,18 @@ class Content:
                 dense[start + some] = np.maximum.reduceat(cosine[place], part.indptr[some], axis=0)
         count = np.maximum(np.diff(liked.indptr), 1)[:, None].astype(np.float32)
         attributes = np.asarray((liked @ self.values @ values.T).todense(), np.float32) / count
-        return {"dense": dense, "attributes": attributes}
+        known = np.tile(self.familiarity[rows], (liked.shape[0], 1))
+        return {"dense": dense, "attributes": attributes, "familiarity": known}
 
     def features(self) -> Floats:
         """What the map reads, float32 [items, features]: constant, vectors, numbers, the frequent attribute values."""
         often = np.argsort(-np.diff(self.values.tocsc().indptr), kind="stable")[:MOST_VALUES]
         values = self.values[:, np.sort(often)].toarray()
-        return np.hstack([np.ones((len(self.vectors), 1), np.float32), self.vectors, 0.5 * self.numbers, values])
+        numbers = 0.5 * np.column_stack([self.numbers, self.familiarity])
+        return np.hstack([np.ones((len(self.vectors), 1), np.float32), self.vectors, numbers, values])
 
 
-def content(vectors: Floats, attributes: Sequence[Mapping[str, Any]]) -> Content:
+def content(vectors: Floats, attributes: Sequence[Mapping[str, Any]], familiarity: Floats | None = None) -> Content:
     """`attributes`: one mapping an item (lists or tuples of strings, strings, numbers); other kinds are left out."""
     from scipy.sparse import csr_matrix
 
@@ -84,7 +89,8 @@ def content(vectors: Floats, attributes: Sequence[Mapping[str, Any]]) -> Content
         mean = np.where(known, numbers, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
         spread = np.sqrt(np.where(known, (numbers - mean) ** 2, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
         numbers = np.where(known, (numbers - mean) / np.maximum(spread, 1e-9), 0).astype(np.float32)
-    return Content(np.asarray(vectors, np.float32), values, numbers)
+    known_to_model = np.zeros(len(attributes), np.float32) if familiarity is None else familiarity
+    return Content(np.asarray(vectors, np.float32), values, numbers, np.asarray(known_to_model, np.float32))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,136 @@
+"""What is learned from a small town with two tastes: it tells them apart, keeps on disk, outlives a new index."""
+
+import numpy as np
+import pytest
+from snowmelt.retrieval import fitting
+from snowmelt.retrieval.catalogue import Catalogue, build
+from snowmelt.retrieval.errors import InputError
+from snowmelt.retrieval.items import Item
+
+sparse = pytest.importorskip("scipy.sparse", reason="pip install snowmelt[fit]")
+pytest.importorskip("implicit", reason="pip install snowmelt[fit]")
+
+
+class Letters:
+    """An embedder of two numbers: is it tea or coffee."""
+
+    id, spec, dim = "letters", "letters", 4
+
+    def documents(self, texts):
+        rows = np.array([[t.count("tea"), t.count("coffee"), 0.1, len(t) % 7 / 20] for t in texts], np.float32)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    queries = documents
+
+
+def kind(i: int) -> str:
+    return "tea" if i % 2 else "coffee"
+
+
+ITEMS = [Item(f"i{i}", f"{kind(i)} number {i}", "", {"kind": (kind(i),)}) for i in range(40)]
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory):
+    """(catalogue directory, interactions.csv): 120 people who like their half, the low numbers most; 36..39 are new."""
+    folder = tmp_path_factory.mktemp("town")
+    build(ITEMS, folder / "shop", Letters())
+    rng, lines = np.random.default_rng(0), ["user,item,rating"]
+    for person in range(120):
+        for i in range(36):
+            if rng.random() < (0.9 if i % 2 == person % 2 else 0.1) / (1 + i / 10):
+                lines.append(f"p{person},i{i},5")
+            elif rng.random() < 0.05:
+                lines.append(f"p{person},i{i},1")
+    lines.append("p1,gone,5")
+    (folder / "interactions.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder / "shop", folder / "interactions.csv"
+
+
+@pytest.fixture(scope="module")
+def fitted(town):
+    directory, table = town
+    catalogue = Catalogue.open(directory, Letters())
+    return catalogue, fitting.fit_catalogue(catalogue, table)
+
+
+def liked(catalogue: Catalogue, *ids: str):
+    row = np.zeros((1, len(catalogue.ids)), np.float32)
+    row[0, [catalogue.rows[i] for i in ids]] = 1
+    return sparse.csr_matrix(row)
+
+
+def scores(catalogue: Catalogue, *ids: str) -> dict[str, float]:
+    learned = fitting.load(catalogue)
+    assert learned is not None
+    total = np.sum(list(learned.contributions(liked(catalogue, *ids)).values()), axis=0)[0]
+    return dict(zip(catalogue.ids, total.tolist(), strict=True))
+
+
+def test_report_says_what_was_learned(fitted) -> None:
+    catalogue, report = fitted
+    assert (report.version, report.people, report.items, report.new_items, report.skipped) == ("v-1", 120, 36, 4, 1)
+    assert set(report.weights) >= {"popularity", "lift"} and set(report.weights["lift"]) == {1, 3, 5, 10}
+    assert "p1" not in "".join(p.read_text(errors="ignore") for p in (catalogue.dir / "learned/v-1").glob("*"))
+
+
+def test_one_like_tells_the_taste_and_none_is_popularity(fitted) -> None:
+    catalogue, _ = fitted
+    tea = scores(catalogue, "i21")
+    assert np.mean([tea[f"i{i}"] for i in range(1, 36, 2)]) > np.mean([tea[f"i{i}"] for i in range(0, 36, 2)]) + 0.5
+    nobody = scores(catalogue)
+    assert np.mean([nobody[f"i{i}"] for i in range(8)]) > np.mean([nobody[f"i{i}"] for i in range(28, 36)])
+
+
+def test_new_items_inherit_by_content(fitted) -> None:
+    catalogue, _ = fitted
+    for own, other in ((1, 0), (0, 1)):
+        values = scores(catalogue, f"i{own}", f"i{own + 2}", f"i{own + 4}")
+        assert min(values[f"i{36 + own}"], values[f"i{38 + own}"]) > max(
+            values[f"i{36 + other}"], values[f"i{38 + other}"]
+        )
+
+
+def test_a_new_index_keeps_what_is_known_of_the_items_that_stay(fitted, tmp_path) -> None:
+    import shutil
+
+    catalogue, _ = fitted
+    before = scores(catalogue, "i21")
+    shutil.copytree(catalogue.dir, tmp_path / "shop")
+    build([*ITEMS[1:], Item("fresh", "tea number 99")][::-1], tmp_path / "shop", Letters(), prune=True)
+    after = scores(Catalogue.open(tmp_path / "shop", Letters()), "i21")
+    assert "i0" not in after and after["fresh"] > after["i38"]
+    kept = [i for i in after if i in before and int(i[1:]) < 36]
+    assert np.corrcoef([before[i] for i in kept], [after[i] for i in kept])[0, 1] > 0.95
+
+
+def test_versions_roll_back_and_damage(town, tmp_path) -> None:
+    import shutil
+
+    shutil.copytree(town[0], tmp_path / "shop")
+    catalogue = Catalogue.open(tmp_path / "shop", Letters())
+    shutil.rmtree(tmp_path / "shop/learned", ignore_errors=True)
+    assert fitting.load(catalogue) is None
+    assert [fitting.fit_catalogue(catalogue, town[1]).version for _ in range(2)] == ["v-1", "v-2"]
+    assert fitting.roll_back(catalogue.dir) == "v-1" and fitting.versions(catalogue.dir) == ["v-1", "v-2"]
+    with pytest.raises(InputError, match="no earlier version"):
+        fitting.roll_back(catalogue.dir)
+    (tmp_path / "shop/learned/v-1/behaviour.npz").write_bytes(b"PK\x03\x04 half")
+    with pytest.raises(InputError, match="v-1 is damaged"):
+        fitting.load(catalogue)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("user,thing\na,i1\n", "no column 'item'"),
+        ("user,item,rating\na,i1,five\n", "csv:2 rating: 'five' is not a number"),
+        ("user,item\na,nothing\n", "no row names an item"),
+        ("user,item\na,i1\na,i2\n", "1 people like two items or more"),
+    ],
+)
+def test_bad_tables_are_named(fitted, tmp_path, text, words) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=words):
+        fitting.fit_catalogue(fitted[0], path)

@@ -1,0 +1,72 @@
+"""The order of candidates: words, attributes, dislikes, what was learned, and the model within its bound."""
+
+import numpy as np
+import pytest
+from snowmelt.agent.familiarity import Familiarity
+from snowmelt.agent.ranking import bounded, rank, text_signals
+from snowmelt.agent.types import Constraint, Entry, Profile
+from snowmelt.retrieval.catalogue import Catalogue
+
+
+def order(films: Catalogue, profile: Profile, limit: int = 20, **more) -> list[str]:
+    rows, signals = rank(films, profile, limit, allowed=films.mask([]), **more)
+    total = np.sum(list(signals.values()), axis=0) if signals else np.zeros(len(rows))
+    assert len(rows) == len(set(rows)) == min(limit, len(films.ids)) and (np.diff(total) <= 1e-5).all()
+    return [films.ids[row] for row in rows]
+
+
+def with_(films: Catalogue, ids: list[str], attribute: str, value: str) -> float:
+    has = [value in films.items[films.rows[i]].attributes.get(attribute, ()) for i in ids]
+    return float(np.mean(has))
+
+
+def test_an_asked_value_comes_first_and_a_disliked_one_last(films: Catalogue) -> None:
+    genre = Entry(text="comedy", attribute="genres")
+    assert with_(films, order(films, Profile(likes=(genre,))), "genres", "comedy") > 0.9
+    plain = with_(films, order(films, Profile(likes=("love",))), "genres", "comedy")
+    less = with_(films, order(films, Profile(likes=("love",), dislikes=(genre,))), "genres", "comedy")
+    assert less < plain or plain == less == 0
+
+
+def test_a_wish_moves_but_never_removes(films: Catalogue) -> None:
+    short = Constraint(attribute="runtime", op="le", value=100.0)
+    every = len(films.ids)
+    plain = order(films, Profile(likes=("war",)), every)
+    wished = order(films, Profile(likes=("war",), wishes=(short,)), every)
+    assert sorted(plain) == sorted(wished)
+    met = films.mask([short])
+    place = {id_: p for p, id_ in enumerate(wished)}, {id_: p for p, id_ in enumerate(plain)}
+    gain = [place[1][i] - place[0][i] for i in plain]
+    assert np.mean([g for g, i in zip(gain, plain, strict=True) if met[films.rows[i]]]) > 0
+
+
+def test_familiarity_speaks_by_its_weight(films: Catalogue) -> None:
+    values = np.zeros(len(films.ids), np.float32)
+    values[7] = 10.0
+    for weight, first in ((1.0, True), (0.0, False)):
+        heard = Familiarity(values, weight, "movies")
+        assert (
+            order(films, Profile(likes=("a quiet drama about bread",)), familiarity=heard)[0] == films.ids[7]
+        ) is first
+    assert order(films, Profile(), familiarity=Familiarity(values, 1.0, "movies"))[0] == films.ids[7]
+
+
+def test_nothing_known_and_nothing_allowed(films: Catalogue) -> None:
+    assert len(order(films, Profile(), 5)) == 5
+    assert rank(films, Profile(likes=("tea",)), 5, allowed=np.zeros(len(films.ids), bool)) == ([], {})
+
+
+def test_many_queries_use_both_the_nearest_and_all() -> None:
+    cosines = np.array([[0.9, 0.1], [0.6, 0.6], [0.1, 0.1]], np.float32)
+    values = text_signals(cosines, cosines)["dense"]
+    assert values[2] < min(values[:2]) and text_signals(cosines[:, :0], cosines[:, :0]) == {}
+
+
+@pytest.mark.parametrize("bound", [0, 1, 3])
+def test_bound_of_any_size(bound: int) -> None:
+    rng = np.random.default_rng(bound)
+    for _ in range(50):
+        base, moved = rng.random(12).tolist(), rng.random(12).tolist()
+        start = sorted(range(12), key=lambda i: -base[i])
+        found = bounded(base, moved, bound)
+        assert all(abs(found.index(i) - start.index(i)) <= bound for i in range(12))
