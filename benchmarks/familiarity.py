@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--on", choices=("test", "validation"), default="test")
     parser.add_argument("--speed", type=int)
     parser.add_argument("--reveal", default="1,3,5")
+    parser.add_argument("--domain", default="", help="the word for the items; found by itself if not given")
     args = parser.parse_args()
     data, llm, rng = load(args.data), open_llm(args.model), np.random.default_rng(0)
     columns = sorted({name for record in data.records for name in record})
@@ -93,7 +94,8 @@ def main() -> None:
     )  # fmt: skip
     with TemporaryDirectory() as folder:
         known: Familiarity = familiarity(
-            llm, args.directory or Path(folder), [str(r["title"]) for r in records], columns=columns,
+            llm, args.directory or Path(folder), [str(r["title"]) for r in records],
+            columns=columns, domain=args.domain,
             progress=lambda done, n: print(f"\r{done}/{n}", end="", file=sys.stderr),
         )  # fmt: skip
     likes = np.bincount(data.item[data.liked], minlength=len(data.ids))[keep]
@@ -101,7 +103,8 @@ def main() -> None:
     say = sys.stdout.write
     say(f"{data.name}, {args.on}, {len(people)} people, {len(keep)} items, model {args.model}, seed 0\n")
     say(f"domain {known.domain!r}, weight {known.weight:.2f}{' (' + known.why + ')' if known.why else ''}, ")
-    say(f"Spearman with likes {np.corrcoef(ranks)[0, 1]:.3f}, {known.tokens} tokens in {known.seconds:.0f} s\n")
+    say(f"Spearman with likes {np.asarray(np.corrcoef(ranks))[0, 1]:.3f}, ")
+    say(f"{known.tokens} tokens in {known.seconds:.0f} s\n")
     settings = [("bm25", {}), ("bm25", {"text": "all"}), ("dense", {"how": "max"}), ("dense", {"how": "mean"}),
                 ("dense", {"how": "max", "text": "all"}), ("dense", {"how": "mean", "text": "all"})]  # fmt: skip
     scorers = {
