@@ -20,7 +20,7 @@ MAY = {
 FLOORS = (
     ("cli",),
     ("actions", "server", "langchain"),
-    ("routes_items", "routes_people", "routes_talk"),
+    ("front", "routes_items", "routes_people", "routes_talk"),
     ("access", "problems"),
     ("rooms",),
     ("terminal", "doctor"),
