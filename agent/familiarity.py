@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import file_digest, sha256
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def familiarity(
     folder, model = directory / "familiarity", fingerprint(llm)
     shown = [spoken(title) for title in titles]
     before = _current(folder)
-    domain = domain or (before["domain"] if before.get("model") == model else "") or domain_of(llm, shown, columns)
+    domain = domain or _kept(folder, before, model, shown) or domain_of(llm, shown, columns)
     prompts = {script: render(name, domain=domain).splitlines() for script, name in PROMPTS.items()}
     path = folder / f"{_hash(model, *prompts['other'], *prompts['zh'])}.jsonl"
     known = _read(path)
@@ -153,8 +154,11 @@ def domain_of(llm: LLM, titles: Sequence[str], columns: Sequence[str] = ()) -> s
 def fingerprint(llm: LLM) -> str:
     """Which model this is: the hash of its file, or its name if it has none."""
     path = getattr(llm, "path", None)
-    if path is None:
-        return llm.name
+    return llm.name if path is None else _file_hash(path, path.stat().st_size, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _file_hash(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
@@ -214,6 +218,14 @@ def _script(title: str) -> str:
 
 def _hash(*parts: str) -> str:
     return sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _kept(folder: Path, before: Mapping[str, str], model: str, shown: Sequence[str]) -> str:
+    """The domain of the call before, if it was for this model and for most of these titles; else ""."""
+    if before.get("model") != model:
+        return ""
+    known = _read(folder / before["file"])
+    return before["domain"] if 2 * sum(_hash(t) in known for t in shown) >= len(shown) else ""
 
 
 def _current(folder: Path) -> dict[str, str]:

@@ -45,6 +45,12 @@ def test_a_second_call_asks_the_model_nothing(tmp_path: Path) -> None:
     assert without is not None and (without.values == first.values).all() and without.weight == first.weight
 
 
+def test_the_domain_kept_is_not_that_of_another_catalogue(tmp_path: Path) -> None:
+    familiarity(ScriptedLLM(scorer=known), tmp_path, TITLES, domain="films")
+    others = [f"Dish number {i}" for i in range(30)]
+    assert familiarity(ScriptedLLM(scorer=known), tmp_path, others, columns=["ingredients"]).domain == "recipes"
+
+
 def test_new_titles_are_all_that_a_later_call_reads(tmp_path: Path) -> None:
     familiarity(ScriptedLLM(scorer=known), tmp_path, TITLES[:40], domain="films")
     later = ScriptedLLM(scorer=known)
