@@ -128,8 +128,7 @@ def _one(
         advance(count)
 
     try:
-        with Worker(spec.target, [Path(config.data), out, *beside, kept], own, threads=1) as worker:
-            opened(worker)
+        with Worker(spec.target, [Path(config.data), out, *beside, kept], own, 1, opened) as worker:
             offered = [{**settings, **spec.settings} for settings in worker.grid() or [{}]]
             grid = [s for i, s in enumerate(offered) if s not in offered[:i]]
             if len(grid) == 1:

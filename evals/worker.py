@@ -10,7 +10,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,12 @@ class Worker:
     """The judge's end. Use as a context manager; every method raises ArmError when the arm or its process fails.
 
     `forbidden`: folders of the judge. `cache`: the one folder that the arm may write into, besides its own room.
+    `started` hears of the worker as soon as its process runs, so that it can be killed while it imports.
     """
 
-    def __init__(self, target: str, forbidden: Sequence[Path], cache: Path, threads: int) -> None:
+    def __init__(
+        self, target: str, forbidden: Sequence[Path], cache: Path, threads: int, started: Callable[["Worker"], None]
+    ) -> None:
         self.items, self.batched = 0, False
         self._home = tempfile.TemporaryDirectory(prefix="snowmelt-arm-")
         self._log = (Path(self._home.name) / "stderr").open("w+b")
@@ -54,6 +57,7 @@ class Worker:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, cwd=room, env=_environment(room, threads),
             start_new_session=True,  # Ctrl-C is the judge's to hear: an arm that died of it would look like a failure
         )  # fmt: skip
+        started(self)
         above = {guard.digest(parent) for folder in kept for parent in folder.parents}
         digests = {"forbidden": [guard.digest(p) for p in kept], "allowed": [guard.digest(p) for p in readable]}
         self._ask({"target": target, "above": sorted(above), **digests})
