@@ -23,6 +23,9 @@ Rows = NDArray[np.int64]
 BOUND = 5  # places that the model can move an item from its place without it, whatever it says
 # Without behaviour (chosen on validation people of ml-100k, evals/README.md): weights of standardised signals.
 DENSE, MEAN, BM25, FAMILIARITY = 1.0, 0.5, 0.5, 2.0
+# Fame speaks among the nearest share of what is allowed only, or the same famous films answer everybody. ml-100k, warm
+# people, 1 and 5 likes: NDCG@10 0.30 among all, 0.26 among half, 0.24 among 0.3, 0.13 among 0.05, 0.05 without it.
+AMONG = 0.3
 MATCH, WISH, DISLIKE = 1.0, 0.5, 0.5  # asked for in words: a value, a soft limit; what is like a dislike
 EXACT = 20_000  # items up to which every one is scored; above, those that a search finds
 SEARCHED, SAMPLE = 300, 2000  # found by each search of a large catalogue; items that say how large a cosine is
@@ -50,15 +53,22 @@ def rank(
     signals = {name: values[rows] for name, values in people.items()}
     spoken = dict(text_signals(_cosines(catalogue, queries, rows), _cosines(catalogue, queries, _sample(catalogue))))
     spoken["bm25"] = BM25 * standardise(bm25)[rows]
-    if familiarity is not None and not people:
-        spoken["familiarity"] = np.float32(FAMILIARITY * familiarity.weight) * familiarity.values[rows]
     for name, values in (spoken | _asked(catalogue, profile, rows)).items():
         signals[name] = signals[name] + values if name in signals else values
+    if familiarity is not None and not people:
+        signals["familiarity"] = fame(familiarity, rows, np.sum(list(signals.values()), axis=0), AMONG)
     if profile.dislikes:
         signals["dislikes"] = _dislikes(catalogue, profile, rows)
     total = np.sum(list(signals.values()), axis=0)
     best = np.argsort(-total, kind="stable")[:limit]
     return [int(row) for row in rows[best]], {name: values[best] for name, values in signals.items() if values.any()}
+
+
+def fame(familiarity: Familiarity, rows: Rows | slice, near: Floats, among: float) -> Floats:
+    """What the model has heard of, [rows]; the share `among` that is nearest by `near` keeps it, the rest counts as
+    unheard of."""
+    heard = np.float32(FAMILIARITY * familiarity.weight) * familiarity.values[rows]
+    return np.where(near >= np.quantile(near, 1 - among), heard, heard.min()).astype(np.float32)
 
 
 def one_person(liked: Sequence[int], items: int) -> Any:

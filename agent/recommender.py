@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from snowmelt.agent import familiarity
+from snowmelt.agent import calibration, familiarity
 from snowmelt.agent.dialogue import turn
 from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.llm import LLM, open_llm
@@ -21,7 +21,9 @@ from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.fusion import standardise
 from snowmelt.retrieval.learned import Learned
 
-WEIGHT = 0.5  # of the model's opinion, standardised, beside the standard deviation of what it is added to
+# Of the model's opinion on a model that was never calibrated (`snowmelt calibrate`), in standard deviations of what it
+# is added to. Beside learned behaviour small models add nothing that can be measured (evals/README.md): not asked.
+WEIGHT = 0.2
 ASKED = 30  # candidates that the model is asked about
 DEADLINE = 20.0  # seconds for the model; then the list stands without it and is marked degraded
 
@@ -85,13 +87,17 @@ class Recommender:
         total, degraded = base, False
         titles, at = self.catalogue.titles, self.catalogue.rows
         liked = [titles[at[i]] for i in profile.liked_ids if i in at] or [e.text for e in profile.likes]
-        if self.llm is not None and liked:
-            said = score_candidates(self.llm, liked, [titles[r] for r in rows[:ASKED]], deadline=self.deadline)
+        found = calibration.stored(self.catalogue.dir, self.llm) if self.llm is not None else None
+        weight = found.of(len(liked)) if found else 0.0 if self.learned is not None else WEIGHT
+        if self.llm is not None and liked and weight > 0:
+            how = found.how if found and found.how else "auto"
+            candidates = [titles[r] for r in rows[:ASKED]]
+            said = score_candidates(self.llm, liked, candidates, how=how, deadline=self.deadline)
             degraded = bool(said.degraded)
             if said.values is not None:
                 opinion = np.zeros(len(rows), np.float32)
                 spread = float(np.std(base[:ASKED])) or 1.0
-                opinion[:ASKED] = WEIGHT * spread * standardise(said.values)
+                opinion[:ASKED] = weight * spread * standardise(said.values)
                 signals["llm"], total = opinion, base + opinion
         order = bounded(base.tolist(), total.tolist())[:limit]
         items = [self.catalogue.items[rows[i]] for i in order]

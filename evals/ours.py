@@ -14,6 +14,7 @@ from snowmelt.evals.arms import liked_matrix
 from snowmelt.evals.systems import Answer, Case, Scorer, Train
 from snowmelt.evals.text_arms import item_vectors
 from snowmelt.retrieval.fusion import standardise
+from snowmelt.retrieval.learned import LEAST
 from snowmelt.retrieval.lexical import Lexical
 from snowmelt.retrieval.playing import fit
 from snowmelt.retrieval.transfer import content
@@ -64,11 +65,13 @@ class _Learned:
 
 
 class _Scene:
-    """Where there is none: texts, and what the model has heard of."""
+    """Where there is none: texts, and what the model has heard of. The product lets fame speak among the nearest
+    `ranking.AMONG` only; `snowmelt(among=0.3)` shows what that costs."""
 
     def __init__(self, train: Train, known: Familiarity | None) -> None:
         self.train, self.known, self.vectors = train, known, item_vectors(train)
         self.lexical = Lexical(train.texts)
+        self.among = float(train.settings.get("among", 1.0))
         self.without = set(str(train.settings.get("without", "")).split("+"))
 
     def __call__(self, case: Case) -> Answer:
@@ -80,7 +83,8 @@ class _Scene:
             signals = ranking.text_signals(cosines, cosines)
             signals["bm25"] = ranking.BM25 * standardise(self.lexical.scores(words))
         if self.known is not None:
-            signals["familiarity"] = ranking.FAMILIARITY * self.known.weight * self.known.values
+            near = np.sum(list(signals.values()), axis=0) if signals else np.zeros(len(self.vectors), np.float32)
+            signals["familiarity"] = ranking.fame(self.known, slice(None), near, self.among)
         kept = [values for name, values in signals.items() if name not in self.without]
         return Answer(
             np.sum(kept, axis=0) if kept else np.zeros(len(self.train.ids), np.float32), "" if kept else "blank"
@@ -88,7 +92,8 @@ class _Scene:
 
 
 def _scorer(train: Train, known: Familiarity | None) -> Scorer:
-    return _Learned(train, known) if train.likes.nnz else _Scene(train, known)
+    often = np.bincount(train.item[train.liked], minlength=len(train.ids)) >= LEAST
+    return _Learned(train, known) if often.sum() > 1 else _Scene(train, known)
 
 
 def snowmelt_no_llm(train: Train) -> Scorer:

@@ -40,15 +40,16 @@ def test_a_wish_moves_but_never_removes(films: Catalogue) -> None:
     assert np.mean([g for g, i in zip(gain, plain, strict=True) if met[films.rows[i]]]) > 0
 
 
-def test_familiarity_speaks_by_its_weight(films: Catalogue) -> None:
+def test_familiarity_speaks_by_its_weight_among_the_nearest(films: Catalogue) -> None:
+    asked = Profile(likes=("a quiet drama about bread",))
+    plain = order(films, asked, len(films.ids))
+    near, far = films.rows[plain[len(plain) // 10]], films.rows[plain[-1]]
     values = np.zeros(len(films.ids), np.float32)
-    values[7] = 10.0
-    for weight, first in ((1.0, True), (0.0, False)):
-        heard = Familiarity(values, weight, "movies")
-        assert (
-            order(films, Profile(likes=("a quiet drama about bread",)), familiarity=heard)[0] == films.ids[7]
-        ) is first
-    assert order(films, Profile(), familiarity=Familiarity(values, 1.0, "movies"))[0] == films.ids[7]
+    values[[near, far]] = 6.0, 10.0
+    found = order(films, asked, len(films.ids), familiarity=Familiarity(values, 1.0, "movies"))
+    assert found[0] == films.ids[near] and found.index(films.ids[far]) > len(found) // 2
+    assert order(films, asked, len(films.ids), familiarity=Familiarity(values, 0.0, "movies")) == plain
+    assert order(films, Profile(), familiarity=Familiarity(values, 1.0, "movies"))[0] == films.ids[far]
 
 
 def test_nothing_known_and_nothing_allowed(films: Catalogue) -> None:
