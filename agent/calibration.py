@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from snowmelt.agent.familiarity import fingerprint
 from snowmelt.agent.llm import LLM
 from snowmelt.agent.scoring import How, score_candidates
+from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -116,6 +117,34 @@ def calibrate(
     path.with_suffix(".tmp").write_text(json.dumps(asdict(result), ensure_ascii=False, indent=1), encoding="utf-8")
     path.with_suffix(".tmp").replace(path)
     return result
+
+
+def calibrate_catalogue(
+    llm: LLM,
+    catalogue: Catalogue,
+    interactions: Path,
+    *,
+    people: int = 60,
+    seconds: float = 600.0,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Calibration:
+    """`calibrate` on `people` of `interactions` (CSV, as for `snowmelt fit`), with the ranking fitted on all others."""
+    from snowmelt.retrieval.fitting import content_of, read_likes
+    from snowmelt.retrieval.playing import fit
+
+    likes, _ = read_likes(interactions, catalogue.rows)
+    able = np.random.default_rng([seed, 0xCA2]).permutation(np.flatnonzero(np.diff(likes.indptr) >= 2))
+    chosen = able[: min(people, len(able) // 2)]
+    others = likes[np.setdiff1d(np.arange(likes.shape[0]), chosen)]
+    if len(chosen) < LEAST:
+        raise InputError(f"calibrate: {interactions} has {len(able)} people with two likes; {2 * LEAST} are needed")
+    learned = fit(others, content_of(catalogue, None), seed)
+    played = play(
+        catalogue.titles, likes[chosen], lambda shown: np.sum(list(learned.contributions(shown).values()), axis=0),
+        people=people, seed=seed,
+    )  # fmt: skip
+    return calibrate(llm, catalogue.dir, played, seconds=seconds, progress=progress)
 
 
 def stored(directory: Path, llm: LLM) -> Calibration | None:

@@ -1,13 +1,15 @@
 """A question gets a weight only if it helps people that it was not chosen on."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes import ScriptedLLM
-from snowmelt.agent.calibration import Played, calibrate, play, stored
-from snowmelt.agent.llm import Message
+from snowmelt.agent.calibration import Played, calibrate, calibrate_catalogue, play, stored
+from snowmelt.agent.llm import Message, ModelError
+from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.errors import InputError
 
 
@@ -77,6 +79,21 @@ def test_a_broken_file_counts_as_none(tmp_path: Path) -> None:
     for text in ("{", "[]", '{"model": 1}'):
         path.write_text(text)
         assert stored(tmp_path, llm) is None
+
+
+def test_a_catalogue_with_interactions(films: Catalogue, tmp_path: Path) -> None:
+    pytest.importorskip("implicit")
+    rng = np.random.default_rng(0)
+    path = tmp_path / "interactions.csv"
+    rows = [f"u{u},{films.ids[i]}" for u in range(60) for i in rng.permutation(40)[:8]]
+    path.write_text("user,item\n" + "\n".join(rows) + "\n")
+    refused = [ModelError("refused", "no")] * 20  # it writes nothing; after five failures it is asked no more
+    llm = ScriptedLLM(refused, scorer=lambda prefix, text: -rng.random())
+    found = calibrate_catalogue(llm, replace(films, dir=tmp_path), path, people=20)
+    assert found.tried["likelihood"]["people"] == 20 and stored(tmp_path, llm) == found
+    path.write_text("user,item\n" + "\n".join(rows[:80]) + "\n")
+    with pytest.raises(InputError, match="40 are needed"):
+        calibrate_catalogue(llm, films, path)
 
 
 def test_people_are_played_with_what_is_hidden_as_gold() -> None:
