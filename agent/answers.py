@@ -44,7 +44,7 @@ def nothing_fits(catalogue: Catalogue, profile: Profile, language: str) -> str:
 
 
 def _nearest(catalogue: Catalogue, limits: tuple[Constraint, ...], open_: list[Constraint], seen, language: str) -> str:
-    """The smallest change, relative to the column's range, that lets one item through; a value list can only be dropped."""
+    """The smallest change, relative to the column's range, that lets an item through; values can only be dropped."""
     steps: list[tuple[float, str]] = []
     for c in open_:
         rows = np.flatnonzero(catalogue.mask([x for x in limits if x != c]) & ~seen)
@@ -103,8 +103,8 @@ def why(r: "Recommender", now: Conversation, about: tuple[str, ...], language: s
 
 
 _SIGNALS = {
-    "dense": ("nearness in meaning", "语义接近"), "bm25": ("shared words", "用词相同"), "match": ("values you asked for", "你要的特征"),
-    "llm": ("the model's opinion", "模型的看法"), "prior": ("what others liked", "其他人的喜好"), "familiarity": ("how well known it is", "知名度"),
+    "dense": ("nearness in meaning", "语义接近"), "bm25": ("shared words", "用词相同"), "match": ("values you asked for", "你要的特征"),  # noqa: E501
+    "llm": ("the model's opinion", "模型的看法"), "prior": ("what others liked", "其他人的喜好"), "familiarity": ("how well known it is", "知名度"),  # noqa: E501
     "wishes": ("your soft wishes", "你的软性要求"),
 }  # fmt: skip
 

@@ -119,13 +119,13 @@ def belief(g: Grounds, told: Told) -> NDArray[np.float64]:
     return p / total if total > 0 else np.full(n, 1.0 / n)
 
 
-def entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
+def entropy(p: NDArray[np.floating]) -> NDArray[np.float64]:
     """In bits, over the last axis; rows need not sum to 1."""
     p = p / np.maximum(p.sum(-1, keepdims=True), 1e-300)
     return -(p * np.log2(np.maximum(p, 1e-300))).sum(-1)
 
 
-def likeliest(p: NDArray[np.float64], most: int = MOST_ITEMS) -> Rows:
+def likeliest(p: NDArray[np.floating], most: int = MOST_ITEMS) -> Rows:
     """Rows that hold the belief, at most `most` of them, the likeliest first."""
     rows = np.argpartition(-p, min(most, len(p)) - 1)[:most] if len(p) > most else np.arange(len(p))
     return rows[np.argsort(-p[rows], kind="stable")]

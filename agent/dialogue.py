@@ -12,7 +12,7 @@ from snowmelt.agent.types import Conversation, Question, Reply, Turn, Update
 from snowmelt.agent.understanding import apply, filled, understand
 from snowmelt.agent.understanding.feedback import relative
 from snowmelt.agent.understanding.text import is_cjk
-from snowmelt.agent.wording import about_me, limit_words, say
+from snowmelt.agent.wording import Language, about_me, limit_words, say
 
 if TYPE_CHECKING:
     from snowmelt.agent.recommender import Recommender
@@ -23,7 +23,7 @@ MOST_IN_ALL = 5  # questions, those that come with a list included
 _GREETING = re.compile(
     r"\W*(?:hi|hello|hey|good (?:morning|evening|afternoon|day)|你好|您好|嗨|哈喽|早上好|晚上好)\W*", re.IGNORECASE
 )
-_THANKS = re.compile(r"\W*(?:(?:ok|okay|great|perfect|cool)\W*)?(?:thanks?(?: you)?(?: so much| a lot)?|cheers|bye|goodbye|谢谢(?:你|您)?|多谢|再见)\W*", re.IGNORECASE)  # fmt: skip
+_THANKS = re.compile(r"\W*(?:(?:ok|okay|great|perfect|cool)\W*)?(?:thanks?(?: you)?(?: so much| a lot)?|cheers|bye|goodbye|谢谢(?:你|您)?|多谢|再见)\W*", re.IGNORECASE)  # fmt: skip  # noqa: E501
 
 
 def turn(recommender: "Recommender", conversation: Conversation, text: str) -> tuple[Conversation, Reply]:
@@ -72,7 +72,7 @@ def turn(recommender: "Recommender", conversation: Conversation, text: str) -> t
     ), reply
 
 
-def language_of(text: str, before: str) -> str:
+def language_of(text: str, before: Language) -> Language:
     """ "zh" if Chinese characters are said, "en" if words are and no Chinese; else as before."""
     if any(is_cjk(c) and c >= "㐀" and not "가" <= c <= "힣" for c in text):
         return "zh"

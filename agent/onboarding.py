@@ -38,15 +38,15 @@ class Candidate:
 
 
 def choose(
-    g: Grounds, told: Told, asked: tuple[str, ...] = (), strategy: Strategy = "ours", *, gone: frozenset[int] = frozenset(),
+    g: Grounds, told: Told, asked: tuple[str, ...] = (), strategy: Strategy = "ours", *, gone: frozenset[int] = frozenset(),  # noqa: E501
     most: int = MOST, seed: int = 0,
 ) -> Candidate | None:  # fmt: skip
     """The next question, None when none is worth a turn or `most` have been asked.
 
     `asked`: the `about` of every question so far; `gone`: rows of the items that were in them.
 
-    Other strategies, for comparison: `random` any items, pairs or values; `popularity` the items that most people know; `entropy` the
-    column whose values split the likeliest items most evenly; `none` never asks.
+    Other strategies, for comparison: `random` any items, pairs or values; `popularity` the items that most people know;
+    `entropy` the column whose values split the likeliest items most evenly; `none` never asks.
     """
     if strategy == "none" or len(asked) >= most:
         return None

@@ -19,10 +19,10 @@ _ALL = re.compile(
     re.IGNORECASE,
 )
 _NONE = re.compile(
-    r"\W*(?:none(?: of (?:them|these|those))?|neither(?: of them)?|no(?:ne|pe)?|not really|都不(?:是|喜欢|要|想)?|没有|一个都不\w*|都没\w*)\W*", re.IGNORECASE
+    r"\W*(?:none(?: of (?:them|these|those))?|neither(?: of them)?|no(?:ne|pe)?|not really|都不(?:是|喜欢|要|想)?|没有|一个都不\w*|都没\w*)\W*", re.IGNORECASE  # noqa: E501
 )  # fmt: skip
 _LEADING = re.compile(
-    r"^(?:i (?:really )?(?:like|love|d pick|would pick|prefer|choose|loved|liked)|definitely|maybe|probably|the|我(?:更)?(?:喜欢|选|要|想要)|选|喜欢)\s*",
+    r"^(?:i (?:really )?(?:like|love|d pick|would pick|prefer|choose|loved|liked)|definitely|maybe|probably|the|我(?:更)?(?:喜欢|选|要|想要)|选|喜欢)\s*",  # noqa: E501
     re.IGNORECASE,
 )
 _PLACES = {

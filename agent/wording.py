@@ -15,7 +15,7 @@ Language = Literal["en", "zh"]
 _COLUMNS_ZH = {
     "genres": "类型", "themes": "主题", "moods": "氛围", "countries": "国家", "languages": "语言", "directors": "导演",
     "cast": "演员", "price": "价格", "year": "年份", "runtime": "片长", "materials": "材质", "colours": "颜色",
-    "brand": "品牌", "category": "类别", "categories": "类别", "age_rating": "年龄分级", "in_stock": "有货", "tags": "标签",
+    "brand": "品牌", "category": "类别", "categories": "类别", "age_rating": "年龄分级", "in_stock": "有货", "tags": "标签",  # noqa: E501
     "weight_g": "重量（克）", "added": "上架日期",
 }  # fmt: skip
 _SIGNS_ZH = {"le": "不超过", "ge": "不少于", "eq": "是", "any": "限", "none": "不要"}

@@ -3,9 +3,9 @@
     snowmelt eval DATA --split conversation --reveal 0,1,2,3,5,8 \\
         --arms "popularity,benchmarks/asking.py:talking(strategy=ours),benchmarks/asking.py:talking(strategy=random)"
 
-Strategies: ours, random, popularity, entropy, none (`snowmelt.agent.onboarding.choose`). All of them are scored by the same plain
-ranking, so that only the questions differ: what warm people like, plus co-likes with the liked items (cosine of the
-columns, damped by 5), plus half a deviation for a chosen value.
+Strategies: ours, random, popularity, entropy, none (`snowmelt.agent.onboarding.choose`). All are scored by the same
+plain ranking, so that only the questions differ: what warm people like, plus co-likes with the liked items (cosine of
+the columns, damped by 5), plus half a deviation for a chosen value.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Talking:
     def __init__(self, train: Train) -> None:
         self.train, self.strategy = train, str(train.settings.get("strategy", "ours"))
         likes = np.asarray(train.likes.sum(0), np.float32).ravel()
-        self.prior = likes / max(train.people, 1)
+        self.prior = (likes / max(train.people, 1)).astype(np.float32)
         together = np.asarray((train.likes.T @ train.likes).todense(), np.float32)
         norm = np.sqrt(np.maximum(likes, 1))
         together /= norm[:, None] * (norm[None, :] + 5)
@@ -117,7 +117,7 @@ def _shared(train: Train) -> NDArray[np.float32]:
     _, s, vt = svds(
         train.likes.astype(np.float64).multiply(scale).tocsr(),
         k=min(SHARED, min(train.likes.shape) - 1),
-        random_state=0,
+        random_state=0,  # pyright: ignore[reportCallIssue]  (stubs lag)
     )
     out = vt.T * s
     return (out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)).astype(np.float32)

@@ -30,7 +30,7 @@ from snowmelt.agent.understanding.text import key_of
 TODAY = date(2026, 11, 24)  # relative dates of the labels count from here
 LISTS = ("likes", "dislikes", "session_likes", "session_dislikes", "seen")
 STRICT = re.compile(
-    r"\b(?:under|below|before|after|over|more than|less than|longer than|shorter than|older than|since)\b|早于|晚于|以前|以后|之前|之后|不到|超过|[<>]"
+    r"\b(?:under|below|before|after|over|more than|less than|longer than|shorter than|older than|since)\b|早于|晚于|以前|以后|之前|之后|不到|超过|[<>]"  # noqa: E501
 )
 
 
@@ -61,7 +61,7 @@ def before_of(row: dict[str, Any], vocabulary: Vocabulary) -> Conversation:
                 "likes": entries("likes"), "dislikes": entries("dislikes"), "constraints": limits(False),
                 "seen": [e["item"] for e in known.get("seen", ()) if "item" in e],
             },
-            "session": {"likes": entries("session_likes"), "dislikes": entries("session_dislikes"), "constraints": limits(True)},
+            "session": {"likes": entries("session_likes"), "dislikes": entries("session_dislikes"), "constraints": limits(True)},  # noqa: E501
             "shown": row.get("shown", []),
         }
     )  # fmt: skip
@@ -88,7 +88,7 @@ def predicted(update: Update) -> dict[str, Any]:
     out: dict[str, Any] = {name: [entry(e) for e in getattr(update, name)] for name in LISTS[:4]}
     out["seen"] = [{"item": i} for i in update.seen]
     out["constraints"] = [
-        {"attribute": c.attribute, "op": c.op, "value": list(c.value) if isinstance(c.value, tuple) else c.value, "session": session}
+        {"attribute": c.attribute, "op": c.op, "value": list(c.value) if isinstance(c.value, tuple) else c.value, "session": session}  # noqa: E501
         for session, limits in ((False, update.constraints), (True, update.session_constraints)) for c in limits
     ]  # fmt: skip
     out["removed"] = [
@@ -369,9 +369,9 @@ def redial(folder: Path, part: int, parts: int) -> str:
     ours, always = (float(np.mean([o[k] for o in judged])) for k in (0, 1))
     a, b = interval([o[0] - o[1] for o in judged], lambda x: float(np.mean(x)))
     return (
-        f"ReDial, dialogues {part} of {parts} (n {len(counts)}, {len(catalogue.ids)} items): mention linking F1 {f1(counts):.3f} "
-        f"({low:.3f}-{high:.3f}), precision {right / said:.3f}, recall {right / labelled:.3f}; p95 {np.quantile(times, 0.95) * 1000:.1f} ms a message\n"
-        f"liked or disliked, of the seeker's own mentions with a label (n {len(judged)}): {ours:.3f} right, always liked {always:.3f}, "
+        f"ReDial, dialogues {part} of {parts} (n {len(counts)}, {len(catalogue.ids)} items): mention linking F1 {f1(counts):.3f} "  # noqa: E501
+        f"({low:.3f}-{high:.3f}), precision {right / said:.3f}, recall {right / labelled:.3f}; p95 {np.quantile(times, 0.95) * 1000:.1f} ms a message\n"  # noqa: E501
+        f"liked or disliked, of the seeker's own mentions with a label (n {len(judged)}): {ours:.3f} right, always liked {always:.3f}, "  # noqa: E501
         f"difference {a:+.3f} to {b:+.3f}"
     )
 
@@ -439,8 +439,8 @@ def speed(count: int = 10_000) -> str:
     p = np.array(parts) * 1000
     total = p.sum(1)
     return (
-        f"{count} items, {len(texts)} turns: understanding p50 {np.median(p[:, 0]):.1f} p95 {np.quantile(p[:, 0], 0.95):.1f} ms, "
-        f"question p50 {np.median(p[:, 1]):.1f} p95 {np.quantile(p[:, 1], 0.95):.1f} ms, turn p50 {np.median(total):.1f} p95 {np.quantile(total, 0.95):.1f} ms; "
+        f"{count} items, {len(texts)} turns: understanding p50 {np.median(p[:, 0]):.1f} p95 {np.quantile(p[:, 0], 0.95):.1f} ms, "  # noqa: E501
+        f"question p50 {np.median(p[:, 1]):.1f} p95 {np.quantile(p[:, 1], 0.95):.1f} ms, turn p50 {np.median(total):.1f} p95 {np.quantile(total, 0.95):.1f} ms; "  # noqa: E501
         f"vocabulary made in {made:.1f} s"
     )
 

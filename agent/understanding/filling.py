@@ -1,7 +1,8 @@
 """What code left open, filled by a language model; whatever it adds must quote the message, or it is dropped.
 
-Only models whose prose may be shown (`writes_well`) are asked. On the development utterances the embedded 135M model
-did harm: the figures stand in benchmarks/understanding.py --fill and in the commit that added this file.
+Only models whose prose may be shown (`writes_well`) are asked. The embedded 135M model copies the prompt's example: on
+the development utterances (n 314) exact match is 0.975 with it and without, at seconds a message
+(`python benchmarks/understanding.py tests/data/utterances_dev.jsonl --fill local`).
 """
 
 from datetime import date

@@ -3,6 +3,7 @@
 Which column a limit is about follows from its unit ("minutes" -> a column of durations), from a word for it ("budget"),
 or from the column's own name; nothing here knows what the catalogue sells.
 """
+# ruff: noqa: E501  (a pattern stands on one line, or nobody can read it)
 
 import re
 from collections.abc import Sequence

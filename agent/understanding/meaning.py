@@ -162,7 +162,7 @@ _FORGOTTEN = re.compile(r"想不起|叫什么|忘了名字|记不得|名字忘|�
 
 
 def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covered: Sequence[bool]) -> list[Mention]:
-    """Mentions of free text, and of values that other words meant ("heartwarming"), where nothing else was understood."""
+    """Mentions of free text, and of values said in other words ("heartwarming"), where nothing else was found."""
     found: list[Mention] = []
     texts = w.texts
     spoken = any(isinstance(e, Cue) and e.kind in _GOVERN for c in parts for e in c.elements)
@@ -296,7 +296,7 @@ def _heads(w: Words, clause: Clause, covered: Sequence[bool], vocabulary: Vocabu
 
 
 def _members(w: Words, clause: Clause, covered: Sequence[bool], vocabulary: Vocabulary) -> list[Mention]:
-    """The unknown members of a list that names known things ("Le Cinquième Élément et Léon", "melodrama or thriller")."""
+    """The unknown members of a list that names known things ("Le Cinquième Élément et Léon")."""
     found, i = [], clause.start
     for j in range(clause.start, clause.end + 1):
         if j == clause.end or w.texts[j] in _AND:

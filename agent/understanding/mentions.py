@@ -223,7 +223,7 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
 
 
 def dated(match: Match, w: Words, vocabulary: Vocabulary) -> Match:
-    """Of items with the same title, the one of the year that is said after it ("Jumanji (2017)"), or the nearest to it."""
+    """Of items with the same title, the one of the year said after it ("Jumanji (2017)"), or the nearest."""
     after = w.texts[match.end] if match.end < len(w.words) else ""
     if match.kind != "title":
         return match
@@ -321,7 +321,7 @@ def _misspelt(w: Words, vocabulary: Vocabulary, used: Sequence[bool]) -> list[Ma
 
 
 _YEAR = re.compile(r"(?:18|19|20)\d\d")
-_ORDINALS = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}  # fmt: skip
+_ORDINALS = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}  # fmt: skip  # noqa: E501
 _HAN_DIGITS = {c: n for n, c in enumerate("一二三四五六七八九十", 1)} | {"两": 2} | {str(n): n for n in range(1, 21)}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from snowmelt.agent.understanding.text import Token, words_named
 
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"  # noqa: E501
 _WORDS = {w: float(i) for i, w in enumerate(_ONES.split())}
 _TENS = {
     w: float(10 * i)

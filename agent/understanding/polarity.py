@@ -16,11 +16,11 @@ from snowmelt.agent.understanding.vocabulary import Match
 State = Literal["like", "dislike", "exclude", "must", "seen", "neutral", "want", "bare"]
 
 _ASKS = re.compile(
-    r"(?:whats|what is|what was|who|whose|when (?:is|was|did)|where (?:is|was|did)|how (?:long|many|old)|is|are|was|were|does|did|which)\b"
+    r"(?:whats|what is|what was|who|whose|when (?:is|was|did)|where (?:is|was|did)|how (?:long|many|old)|is|are|was|were|does|did|which)\b"  # noqa: E501
 )
 _HARD = frozenset(".!?;\n。！？；…")
 _NEAR = 4  # words between a negation and what it turns
-_TURNED = {"like": "dislike", "dislike": "neutral", "want": "exclude", "exclude": "neutral", "must": "neutral", "seen": "neutral", "neutral": "neutral"}  # fmt: skip
+_TURNED = {"like": "dislike", "dislike": "neutral", "want": "exclude", "exclude": "neutral", "must": "neutral", "seen": "neutral", "neutral": "neutral"}  # fmt: skip  # noqa: E501
 _PRONOUNS = words_named("pronouns")
 
 
@@ -297,7 +297,7 @@ def _backwards(
     new: State, cue: Cue, clause: Clause, here: list[Mention], before: list[Mention], older: list[Mention],
     words: Sequence[str], parts: Sequence[Clause], number: int, state: State,
 ) -> None:  # fmt: skip
-    """A cue with nothing after it, said of what stands before: in its clause, else of the sentence or the one before."""
+    """A cue with nothing after it speaks of what stands before: in its clause, its sentence or the one before."""
     target = [
         m
         for m in here

@@ -213,7 +213,7 @@ def _pruned(mentions: list[Mention], w: Words, vocabulary: Vocabulary, covered: 
 
 
 def _update(
-    w: Words, vocabulary: Vocabulary, parts: list[Clause], mentions: list[Mention], found: list[Limit], conversation: Conversation
+    w: Words, vocabulary: Vocabulary, parts: list[Clause], mentions: list[Mention], found: list[Limit], conversation: Conversation  # noqa: E501
 ) -> Update:  # fmt: skip
     lists: dict[str, list[Entry]] = {name: [] for name in ("likes", "dislikes", "session_likes", "session_dislikes")}
     constraints: list[Constraint] = []
@@ -275,8 +275,10 @@ def _update(
             session_constraints.append(constraint)
         else:
             constraints.append(constraint)
+    said = {name: tuple({e.key: e for e in entries}.values()) for name, entries in lists.items()}
     return Update(
-        **{name: tuple({e.key: e for e in entries}.values()) for name, entries in lists.items()},
+        likes=said["likes"], dislikes=said["dislikes"], session_likes=said["session_likes"],
+        session_dislikes=said["session_dislikes"],
         constraints=tuple(dict.fromkeys(constraints)), session_constraints=tuple(dict.fromkeys(session_constraints)),
         wishes=tuple(wishes), seen=tuple(dict.fromkeys(seen)), unclear=tuple(unclear),
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """What of the catalogue can be mentioned, and where a message mentions it: titles, people, values; typos forgiven.
 
-Everything is built once per catalogue from its own titles and schema. Nothing here knows films from kettles; what people
-say for what catalogues call it (scary -> horror, 橡木 -> oak) stands in aliases.tsv.
+Everything is built once per catalogue from its own titles and schema. Nothing here knows films from kettles; what
+people say for what catalogues call it (scary -> horror, 橡木 -> oak) stands in aliases.tsv.
 """
 
 import re
@@ -123,7 +123,7 @@ class Vocabulary:
         return {w: frozenset(r) for w, r in found.items()}
 
     def by_words(self, words: Sequence[str]) -> tuple[int, ...]:
-        """Rows whose titles hold all of at least two `words`, in any order (plural or not); () if more than three do."""
+        """Rows whose titles hold all of at least two `words`, in any order; () if more than three do."""
         sets = []
         if not words or (is_cjk(words[0]) and len(words) < 4):
             return ()
@@ -191,8 +191,8 @@ class Vocabulary:
 def roles_of(schema: Schema) -> dict[str, str]:
     """column -> "person" or "topic", for columns whose values can be mentioned; the most telling columns first.
 
-    A column whose values are mostly names of two words and more, and many, holds people. A column with one value, or one
-    of codes, is left out.
+    A column whose values are mostly names of two words and more, and many, holds people. A column with one value, or
+    one of codes, is left out.
     """
     roles = {}
     for name, a in schema.attributes.items():
@@ -249,7 +249,7 @@ def _variants(text: str, shop: bool) -> Iterable[str]:
     if shop:
         out.append(
             re.sub(
-                r"[,\s]+(?:(?:set|pack|pair) of \d+|pair|\d+(?:[.,]\d+)?\s?(?:cm|mm|m|l|ml|g|kg|\"|inch|pieces?)?|[SMLX]{1,2}|[AE]\d+)$",
+                r"[,\s]+(?:(?:set|pack|pair) of \d+|pair|\d+(?:[.,]\d+)?\s?(?:cm|mm|m|l|ml|g|kg|\"|inch|pieces?)?|[SMLX]{1,2}|[AE]\d+)$",  # noqa: E501
                 "",
                 bare,
                 flags=re.IGNORECASE,
@@ -268,7 +268,7 @@ def _variants(text: str, shop: bool) -> Iterable[str]:
 
 
 def _parts(text: str) -> Iterable[str]:
-    """Runs of a title's words that may stand for it: two words with a rare one, a rare word, three Chinese characters."""
+    """Runs of a title's words that may stand for it: two with a rare one, a rare word, three Chinese characters."""
     words = key_of(text).split()
     if len(words) < 2 or len(words) > 12:
         return
@@ -364,7 +364,7 @@ def _alias_lines() -> Iterable[tuple[str, list[str]]]:
 def _aliases(
     values: dict[str, tuple[Target, ...]], schema: Schema
 ) -> dict[str, tuple[tuple[Target, ...], tuple[Target, ...]]]:
-    """phrase -> (targets, others meant together with the first): the lines of aliases.tsv that this catalogue can use."""
+    """phrase -> (targets, others meant with the first): the lines of aliases.tsv that this catalogue can use."""
     found: dict[str, tuple[tuple[Target, ...], tuple[Target, ...]]] = {}
 
     def resolve(spec: str) -> tuple[Target, ...]:
