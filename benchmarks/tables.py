@@ -33,7 +33,7 @@ WARM = (*TEXT, "item-knn", "ease", "star")
 SHORT = ("random", "popularity", "bm25", "dense(how=max)", "dense(how=mean)")
 SHORT_WARM = (*SHORT, "item-knn", "ease", "star")
 STARS = (*WARM, "popularity(of=likes)", "recent", "ease(regularisation=100)", "als", "svd", "lightfm")
-OURS = ("snowmelt-no-llm",)
+OURS, TALKING = ("snowmelt-no-llm",), ("snowmelt-talk",)
 FIVE = (0, 1, 3, 5, 10)
 
 # name -> (data set, options of `evaluate`)
@@ -96,7 +96,8 @@ def main() -> int:
         return 0
     for name in names:
         data, options = RUNS[name]
-        arms = options["arms"] + (() if asked.without_ours else OURS)
+        ours = TALKING if options["split"] in ("conversation", "dialogues") else OURS
+        arms = options["arms"] + (() if asked.without_ours else ours)
         sys.stderr.write(f"{name} ...\n")
         try:
             result = evaluate(asked.data / data, **{**options, "arms": arms}, out=asked.out / name, jobs=asked.jobs)
