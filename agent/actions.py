@@ -74,6 +74,26 @@ def fit(args: Namespace) -> int:
     return 0
 
 
+def calibrate(args: Namespace) -> int:
+    from snowmelt.agent.calibration import calibrate_catalogue
+    from snowmelt.retrieval.catalogue import Catalogue
+
+    llm = _llm(args)
+    if llm is None:
+        raise InputError("calibrate: which model? --no-llm leaves none to try")
+    try:
+        with _progress(sys.stderr.isatty()) as tell:
+            found = calibrate_catalogue(
+                llm, Catalogue.open(args.directory), args.interactions, seconds=args.seconds, progress=tell
+            )
+    finally:
+        llm.close()
+    sys.stdout.write(f"{found.why}\n")
+    for how, figures in found.tried.items():
+        sys.stdout.write(f"  {how}: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items()) + "\n")
+    return 0
+
+
 def _familiar(args: Namespace) -> None:
     """How well known the items are to the model, kept beside the catalogue. Stopped half-way, it goes on next time.
 

@@ -90,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("interactions", type=Path, metavar="CSV", nargs="?", help="user, item and, if there, rating, time")
     fit.add_argument("--roll-back", action="store_true", help="go back to what was learned before")
 
+    calibrate = commands.add_parser("calibrate", help="find out whether a model's opinion helps here, and how much")
+    calibrate.add_argument("directory", type=Path, metavar="DIR", help="a catalogue made by `snowmelt index`")
+    calibrate.add_argument("interactions", type=Path, metavar="CSV", help="what people did: user, item, rating, time")
+    calibrate.add_argument("--seconds", type=float, default=600.0, help="for all of it (default %(default)s)")
+    _add_model(calibrate)
+
     chat = commands.add_parser("chat", help="talk; without DIR about the demo films")
     chat.add_argument("directory", type=Path, metavar="DIR", nargs="?", help="a catalogue (default: the demo films)")
     _add_model(chat)
