@@ -84,7 +84,8 @@ def text_signals(cosines: Floats, sample: Floats) -> dict[str, Floats]:
     if not cosines.shape[1]:
         return {}
     nearest = _scaled(cosines.max(axis=1), sample.max(axis=1))
-    return {"dense": DENSE * nearest + MEAN * _scaled(cosines.mean(axis=1), sample.mean(axis=1))}
+    dense = DENSE * nearest + MEAN * _scaled(cosines.mean(axis=1), sample.mean(axis=1))
+    return {"dense": dense.astype(np.float32)}
 
 
 def _scaled(values: Floats, sample: Floats) -> Floats:
@@ -140,7 +141,7 @@ def _asked(catalogue: Catalogue, profile: Profile, rows: Rows) -> dict[str, Floa
         known = attributes.get(entry.attribute or "")
         if known is not None and known.kind in ("category", "list"):
             has = catalogue.mask([Filter(attribute=known.name, op="any", value=(entry.text,))])
-            match += np.float32(MATCH * entry.strength) * standardise(has)[rows]
+            match += np.float32(MATCH * entry.strength) * standardise(has.astype(np.float32))[rows]
     for wish in profile.wishes:
         wishes += WISH * catalogue.mask([wish])[rows]
     return {"match": match, "wishes": wishes}
@@ -158,7 +159,7 @@ def _dislikes(catalogue: Catalogue, profile: Profile, rows: Rows) -> Floats:
         known = catalogue.schema.attributes.get(entry.attribute or "")
         if known is not None and known.kind in ("category", "list"):
             has = catalogue.mask([Filter(attribute=known.name, op="any", value=(entry.text,))])
-            push = push + np.maximum(standardise(has)[rows], 0)
+            push = push + np.maximum(standardise(has.astype(np.float32))[rows], 0)
     return np.asarray(-DISLIKE * push, np.float32)
 
 

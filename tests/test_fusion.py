@@ -18,7 +18,7 @@ def test_the_signal_that_is_right_gets_the_weight() -> None:
     found = learn([lesson(), lesson(seed=1)], ("good", "noise"))
     assert found["good"] > 1 and found["noise"] < 0.1 * found["good"]
     alone, both = lesson(seed=2), lesson(seed=2)
-    fused = sum(found[name] * both.signals[name] for name in found)
+    fused = np.sum([found[name] * both.signals[name] for name in found], axis=0)
     equal = alone.signals["good"] + alone.signals["noise"]
     assert ndcg(fused, both.hidden, both.total).mean() > ndcg(equal, alone.hidden, alone.total).mean() + 0.1
 

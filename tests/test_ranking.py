@@ -8,6 +8,10 @@ from snowmelt.agent.types import Constraint, Entry, Profile
 from snowmelt.retrieval.catalogue import Catalogue
 
 
+def said(words: str) -> Entry:
+    return Entry(text=words, evidence=words)
+
+
 def order(films: Catalogue, profile: Profile, limit: int = 20, **more) -> list[str]:
     rows, signals = rank(films, profile, limit, allowed=films.mask([]), **more)
     total = np.sum(list(signals.values()), axis=0) if signals else np.zeros(len(rows))
@@ -16,23 +20,23 @@ def order(films: Catalogue, profile: Profile, limit: int = 20, **more) -> list[s
 
 
 def with_(films: Catalogue, ids: list[str], attribute: str, value: str) -> float:
-    has = [value in films.items[films.rows[i]].attributes.get(attribute, ()) for i in ids]
+    has = [value in str(films.items[films.rows[i]].attributes.get(attribute)) for i in ids]
     return float(np.mean(has))
 
 
 def test_an_asked_value_comes_first_and_a_disliked_one_last(films: Catalogue) -> None:
     genre = Entry(text="comedy", attribute="genres")
     assert with_(films, order(films, Profile(likes=(genre,))), "genres", "comedy") > 0.9
-    plain = with_(films, order(films, Profile(likes=("love",))), "genres", "comedy")
-    less = with_(films, order(films, Profile(likes=("love",), dislikes=(genre,))), "genres", "comedy")
+    plain = with_(films, order(films, Profile(likes=(said("love"),))), "genres", "comedy")
+    less = with_(films, order(films, Profile(likes=(said("love"),), dislikes=(genre,))), "genres", "comedy")
     assert less < plain or plain == less == 0
 
 
 def test_a_wish_moves_but_never_removes(films: Catalogue) -> None:
     short = Constraint(attribute="runtime", op="le", value=100.0)
     every = len(films.ids)
-    plain = order(films, Profile(likes=("war",)), every)
-    wished = order(films, Profile(likes=("war",), wishes=(short,)), every)
+    plain = order(films, Profile(likes=(said("war"),)), every)
+    wished = order(films, Profile(likes=(said("war"),), wishes=(short,)), every)
     assert sorted(plain) == sorted(wished)
     met = films.mask([short])
     place = {id_: p for p, id_ in enumerate(wished)}, {id_: p for p, id_ in enumerate(plain)}
@@ -41,7 +45,7 @@ def test_a_wish_moves_but_never_removes(films: Catalogue) -> None:
 
 
 def test_familiarity_speaks_by_its_weight_among_the_nearest(films: Catalogue) -> None:
-    asked = Profile(likes=("a quiet drama about bread",))
+    asked = Profile(likes=(said("a quiet drama about bread"),))
     plain = order(films, asked, len(films.ids))
     near, far = films.rows[plain[len(plain) // 10]], films.rows[plain[-1]]
     values = np.zeros(len(films.ids), np.float32)
@@ -54,7 +58,7 @@ def test_familiarity_speaks_by_its_weight_among_the_nearest(films: Catalogue) ->
 
 def test_nothing_known_and_nothing_allowed(films: Catalogue) -> None:
     assert len(order(films, Profile(), 5)) == 5
-    assert rank(films, Profile(likes=("tea",)), 5, allowed=np.zeros(len(films.ids), bool)) == ([], {})
+    assert rank(films, Profile(likes=(said("tea"),)), 5, allowed=np.zeros(len(films.ids), bool)) == ([], {})
 
 
 def test_many_queries_use_both_the_nearest_and_all() -> None:
