@@ -79,3 +79,31 @@ def test_cooccurrence_is_a_cosine(X):
     expected = unit.T @ unit
     np.fill_diagonal(expected, 0)
     assert prior.cooccurrence(X).toarray() == pytest.approx(expected, abs=1e-6)
+
+
+def test_lift_by_hand_in_blocks(X):
+    dense = X.toarray().astype(float)
+    length = dense.sum(1)
+    weight = np.where(length > 0, 1 / np.sqrt(np.maximum(length, 1)), 0)
+    weight *= (length > 0).sum() / weight.sum()
+    together = dense.T @ (weight[:, None] * dense)
+    np.fill_diagonal(together, 0)
+    expected = np.log1p(together / (5.0 * dense.mean(0)))
+    assert prior.lift(X, shrink=5.0, block=5).toarray() == pytest.approx(expected, abs=1e-5)
+    cut = prior.lift(X, shrink=5.0, neighbours=3, block=5).toarray()
+    for row, full, likes in zip(cut, expected, together, strict=True):
+        assert (row > 0).sum() <= 3 and set(np.flatnonzero(row)) <= set(np.argsort(-likes, kind="stable")[:3])
+        assert row[row > 0] == pytest.approx(full[row > 0], abs=1e-5)
+
+
+def test_aspects_find_two_tastes_and_place_a_newcomer():
+    rng = np.random.default_rng(1)
+    taste = np.arange(80) % 2
+    X = sparse.csr_matrix((rng.random((80, 20)) < np.where(taste[:, None] == np.arange(20) % 2, 0.6, 0.03)) * 1.0)
+    share, mean = prior.aspects(X, 2, seed=3)
+    assert share.sum(1) == pytest.approx([1, 1], abs=1e-4) and mean.sum() == pytest.approx(1, abs=1e-4)
+    newcomer = sparse.csr_matrix(np.eye(20, dtype=np.float32)[[4]])
+    chance = prior.aspects_fold_in(share, mean, newcomer, strength=1.0)[0]
+    assert chance.sum() == pytest.approx(1, abs=1e-4) and chance[::2].min() > chance[1::2].max()
+    nobody = prior.aspects_fold_in(share, mean, sparse.csr_matrix((1, 20), dtype=np.float32))[0]
+    assert nobody == pytest.approx(mean @ share, abs=1e-4)
