@@ -107,7 +107,7 @@ class Rooms:
         asked = loop.run_in_executor(self._threads, lambda: context.run(work, room.recommender))
         asked.add_done_callback(_heard)
         try:
-            left = self._deadline - max(MARGIN, 0.15 * self._deadline) / 2
+            left = self._deadline - 0.8 * max(MARGIN, 0.15 * self._deadline)
             return await asyncio.wait_for(asyncio.shield(asked), left), bool(budget.failures)
         except (TimeoutError, ModelError):
             budget.cancel()

@@ -122,6 +122,8 @@ def open_gated(model: str | None, base_url: str | None, api_key: str | None, met
     if model is None:
         return None
     local = not model.startswith("openai:")
+    if not local:
+        import openai  # noqa: F401  # takes seconds on a busy machine: not while somebody waits
     llm: LLM = Worker(model) if local else Masked(open_llm(model, base_url=base_url, api_key=api_key))
     gated = Gated(llm, 1 if local else HOSTED_SLOTS, Breaker(), metrics.model)
     metrics.watch("model_waiting", "Questions that wait for the model", lambda: gated.queue.length)
