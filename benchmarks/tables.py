@@ -132,7 +132,8 @@ def overview_row(name: str, result: dict[str, Any]) -> str:
 
 def section(name: str, result: dict[str, Any]) -> str:
     """One run as a section of the README."""
-    commit = (result["surroundings"]["commit"] or "?")[:8]
+    commit = result["surroundings"]["commit"] or "?"
+    commit = commit[:8] + ("+" if commit.endswith("+") else "")  # "+": the tree had changes
     note = f" {result['note']}." if result["note"] else ""
     about = (
         f"{result['test_people']} test people, {result['warm_people']} warm, {result['items']} items.{note} "
