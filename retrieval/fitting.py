@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -52,10 +53,7 @@ def fit_catalogue(
     throughout. `familiarity` [items]: a language model's, if there is one. Raises InputError for a file that cannot be
     used and where `snowmelt[fit]` is not installed.
     """
-    from importlib.util import find_spec
-
-    if find_spec("implicit") is None or find_spec("scipy") is None:
-        raise InputError("learning from interactions needs two more packages; pip install 'snowmelt[fit]'")
+    _installed()
     from snowmelt.retrieval.playing import fit
 
     began = time.monotonic()
@@ -166,11 +164,12 @@ def save(learned: Learned, directory: Path, ids: list[str], told: Mapping[str, A
 
 def load(catalogue: Catalogue, familiarity: Floats | None = None) -> Learned | None:
     """The version in use, for the catalogue as it is now; None where nothing is learned. InputError if damaged."""
-    from scipy.sparse import csr_matrix
-
     folder = catalogue.dir / "learned"
     if not (folder / "current").is_file():
         return None
+    _installed()
+    from scipy.sparse import csr_matrix
+
     folder = folder / (folder / "current").read_text().strip()
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
@@ -203,6 +202,11 @@ def load(catalogue: Catalogue, familiarity: Floats | None = None) -> Learned | N
         for name, t in manifest["weights"].items()
     }
     return Learned(content_of(catalogue, familiarity), behaviour, tables)
+
+
+def _installed() -> None:
+    if find_spec("scipy") is None or find_spec("implicit") is None:
+        raise InputError("learning from interactions needs two more packages; pip install 'snowmelt[fit]'")
 
 
 def versions(directory: Path) -> list[str]:
