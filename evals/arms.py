@@ -165,7 +165,7 @@ def _ease_by_people(likes: Sparse, strength: float, block: int = 4096) -> Callab
 
     def score(liked: Sparse) -> Floats:
         known = np.asarray((liked @ likes.T).todense(), np.float32)
-        return np.asarray((known @ inverse) @ likes, np.float32) / alone  # right off the diagonal: what is not revealed
+        return np.asarray((known @ inverse) @ likes / alone, np.float32)  # right off the diagonal: what is not revealed
 
     return score
 
