@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LONGEST = 2000  # characters of a message that are read
 SHOWN = 5
+ENOUGH = 2  # things told, one of them liked: from there a list comes with each question
 MOST_IN_ALL = 5  # questions, those that come with a list included
 _GREETING = re.compile(
     r"\W*(?:hi|hello|hey|good (?:morning|evening|afternoon|day)|你好|您好|嗨|哈喽|早上好|晚上好)\W*", re.IGNORECASE
@@ -109,6 +110,9 @@ def _reply(r: "Recommender", before: Conversation, now: Conversation, update: Up
     if update.command in ("show", "more") or (now.shown and not _GREETING.fullmatch(text)):
         few = len(now.in_force.likes) + len(now.in_force.constraints) < 4
         return _list(r, now, *notes, more=update.command == "more", ask=few and update.command is None)
+    told = now.in_force
+    if len(told.likes) + len(told.constraints) + len(told.wishes) >= ENOUGH and told.likes:
+        return _list(r, now, *notes, ask=True)  # something to look at, while the questions go on
     question = _question(r, now)
     if question is None:
         return _list(r, now, *notes)

@@ -170,7 +170,7 @@ def _typed(console: "Console") -> Iterator[str]:
 
 def _script(replies: list[Reply]) -> Iterator[str]:
     """What is said where nobody types; `replies` are those so far."""
-    for line in (*ANSWERS, "just show me"):
-        if not any(reply.recommendations for reply in replies):
-            yield line
+    yield from ANSWERS
+    if not any(reply.recommendations for reply in replies):
+        yield "just show me"
     yield from AFTERWARDS

@@ -108,7 +108,7 @@ def test_from_the_first_word_to_a_list_feedback_reload_and_erasure(opened: Open)
     assert page.locator(".turn").count() == turns + 2
     say(page, "just show me")
     page.wait_for_selector(".card .reasons li")
-    assert page.locator(".card").count() == 5
+    assert page.locator(".cards").last.locator(".card").count() == 5
     assert page.locator(".card .said mark").count() and page.locator(".card .facts mark, .card .text mark").count()
     page.locator(".card summary").first.click()
     widths = [b.bounding_box()["width"] for b in page.locator(".card").first.locator(".bar").all()]
@@ -118,7 +118,7 @@ def test_from_the_first_word_to_a_list_feedback_reload_and_erasure(opened: Open)
     page.wait_for_selector(".card:nth-child(2) .dislike[aria-pressed=true]")
     assert page.locator("#profile").get_by_text(title, exact=True).count() == 1
     turns = page.locator(".turn").count()
-    page.reload()
+    page.reload()  # the turns come back, and the last list
     page.wait_for_selector(".card .reasons li")
     assert page.locator(".turn").count() == turns and page.locator(".card").count() == 5
     page.get_by_role("button", name=f"Remove {title}").click()
