@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent.familiarity import Familiarity
-from snowmelt.agent.types import Profile
+from snowmelt.agent.types import Entry, Profile
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.filters import Filter
 from snowmelt.retrieval.fusion import standardise
@@ -135,13 +135,11 @@ def _candidates(
 
 def _asked(catalogue: Catalogue, profile: Profile, rows: Rows) -> dict[str, Floats]:
     """What was asked for in so many words: liked values of attributes (rare ones count more), soft limits."""
-    attributes = catalogue.schema.attributes
     match, wishes = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
     for entry in profile.likes:
-        known = attributes.get(entry.attribute or "")
-        if known is not None and known.kind in ("category", "list"):
-            has = catalogue.mask([Filter(attribute=known.name, op="any", value=(entry.text,))])
-            match += np.float32(MATCH * entry.strength) * standardise(has.astype(np.float32))[rows]
+        has = _having(catalogue, entry)
+        if has is not None:
+            match += np.float32(MATCH * entry.strength) * has[rows]
     for wish in profile.wishes:
         wishes += WISH * catalogue.mask([wish])[rows]
     return {"match": match, "wishes": wishes}
@@ -156,11 +154,19 @@ def _dislikes(catalogue: Catalogue, profile: Profile, rows: Rows) -> Floats:
     near = _scaled(_cosines(catalogue, queries, rows).max(axis=1), sample)
     push = np.maximum(near, 0)
     for entry in profile.dislikes:
-        known = catalogue.schema.attributes.get(entry.attribute or "")
-        if known is not None and known.kind in ("category", "list"):
-            has = catalogue.mask([Filter(attribute=known.name, op="any", value=(entry.text,))])
-            push = push + np.maximum(standardise(has.astype(np.float32))[rows], 0)
+        has = _having(catalogue, entry)
+        if has is not None:
+            push = push + np.maximum(has[rows], 0)
     return np.asarray(-DISLIKE * push, np.float32)
+
+
+def _having(catalogue: Catalogue, entry: Entry) -> Floats | None:
+    """Which items have the value that an entry names, standardised [items]; None if it names none."""
+    known = catalogue.schema.attributes.get(entry.attribute or "")
+    if known is None or known.kind not in ("category", "list"):
+        return None
+    has = catalogue.mask([Filter(attribute=known.name, op="any", value=(entry.text,))])
+    return standardise(has.astype(np.float32))
 
 
 def bounded(base: Sequence[float], moved: Sequence[float], bound: int = BOUND) -> list[int]:

@@ -13,7 +13,7 @@ from snowmelt.retrieval.items import Item
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Played where there is nobody to talk to. Answers are given until there is a list, then it is talked about.
+# Played where there is nobody to talk to: what is told, and then what is said about the list that it led to.
 ANSWERS = ("Hello!", "I loved Spirited Away and Ratatouille, but no horror please", "something warm, under two hours")
 AFTERWARDS = ("why the second one?", "not the first one, it is too old", "what do you know about me?")
 MOST_FACTS = 5
