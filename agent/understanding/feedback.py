@@ -3,7 +3,7 @@
 import re
 
 from snowmelt.agent.types import Constraint, Conversation, Update
-from snowmelt.agent.understanding.limits import columns
+from snowmelt.agent.understanding.units import columns
 from snowmelt.agent.understanding.vocabulary import Vocabulary
 
 # words -> (dimension of `constraints.columns`, bound)

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from snowmelt.agent.understanding.cues import Cue, asks_mood
-from snowmelt.agent.understanding.limits import columns
-from snowmelt.agent.understanding.mentions import Words, has
+from snowmelt.agent.understanding.matching import Match
+from snowmelt.agent.understanding.pointing import has
 from snowmelt.agent.understanding.polarity import Clause, Mention
 from snowmelt.agent.understanding.text import is_cjk, words_named
-from snowmelt.agent.understanding.vocabulary import Match, Target, Vocabulary
+from snowmelt.agent.understanding.units import columns
+from snowmelt.agent.understanding.values import Target
+from snowmelt.agent.understanding.vocabulary import Vocabulary
+from snowmelt.agent.understanding.words import Words
 
 LEAST, AHEAD = 0.30, 0.045  # of cosine + 0.02 BM25; tuned on 25 descriptions of our own (benchmarks/understanding.py)
 _NOUN = words_named("noun")

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from snowmelt.agent.understanding.cues import Cue, asks_mood
+from snowmelt.agent.understanding.matching import Match
 from snowmelt.agent.understanding.text import words_named
-from snowmelt.agent.understanding.vocabulary import Match
 
 State = Literal["like", "dislike", "exclude", "must", "seen", "neutral", "want", "bare"]
 

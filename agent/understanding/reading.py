@@ -7,14 +7,20 @@ from datetime import date
 from snowmelt.agent.types import Constraint, Conversation, Entry, Option, Unclear, Update
 from snowmelt.agent.understanding.asides import command_of, corrections, ironic, tampering, told
 from snowmelt.agent.understanding.cues import Cue, cues
-from snowmelt.agent.understanding.limits import Limit, changed, lifted, limits
+from snowmelt.agent.understanding.lifting import changed, lifted
+from snowmelt.agent.understanding.limits import Limit, limits
+from snowmelt.agent.understanding.matching import Match, matches
 from snowmelt.agent.understanding.meaning import EMPTY as _EMPTY
 from snowmelt.agent.understanding.meaning import described, free_texts
-from snowmelt.agent.understanding.mentions import Words, chosen, has, plain, pointed, words_of
+from snowmelt.agent.understanding.mentions import chosen
 from snowmelt.agent.understanding.numerals import Line, line_of
+from snowmelt.agent.understanding.pointing import has, pointed
 from snowmelt.agent.understanding.polarity import Clause, Mention, clauses, judge
+from snowmelt.agent.understanding.support import plain
 from snowmelt.agent.understanding.text import tokenise
-from snowmelt.agent.understanding.vocabulary import Match, Target, Vocabulary
+from snowmelt.agent.understanding.values import Target
+from snowmelt.agent.understanding.vocabulary import Vocabulary
+from snowmelt.agent.understanding.words import Words, words_of
 
 LONGEST = 2000  # characters of a message that are read
 
@@ -124,8 +130,6 @@ def _all_seen(text: str) -> bool:
 
 def _line(w: Words, vocabulary: Vocabulary) -> Line:
     """The message for reading limits, with titles that nobody says by chance hidden ("Apollo 11", "3 Idiots")."""
-    from snowmelt.agent.understanding.vocabulary import matches
-
     hidden: set[int] = set()
     for match in matches(w.words, vocabulary, w.gap):
         texts = w.texts[match.start : match.end]

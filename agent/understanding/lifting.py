@@ -1,0 +1,84 @@
+"""Limits taken back or changed: "forget the budget", "length doesn't matter", "预算加到八十"."""
+# ruff: noqa: E501  (a pattern stands on one line, or nobody can read it)
+
+import re
+from collections.abc import Sequence
+
+from snowmelt.agent.types import Constraint
+from snowmelt.agent.understanding.limits import Limit
+from snowmelt.agent.understanding.numerals import Line
+from snowmelt.agent.understanding.units import AMOUNT, WORDS, amount_of, columns, pad
+from snowmelt.retrieval.items import Schema
+
+_NAMES_ZH = {
+    "colours": "颜色",
+    "colour": "颜色",
+    "materials": "材质|材料",
+    "brand": "品牌|牌子",
+    "category": "类别|品类|种类",
+    "languages": "语言",
+    "countries": "国家|地区",
+    "genres": "类型",
+    "directors": "导演",
+    "cast": "演员",
+}
+_CHANGE = re.compile(
+    r"\b(?:make (?:it|that)|change|actually|instead|should (?:be|say|read)|typo|rather|meant|let ?s (?:say|go)|lets|raise|lower|increase|reduce|up it|bump|extend|mejor|lieber|plutot|meglio)\b|改|换|加到|提高|提到|降到|降低|放宽|还是|应该是|涨到|减到"
+)
+
+
+def changed(line: Line, constraints: Sequence[Constraint], schema: Schema) -> list[Limit]:
+    """A new number for a limit that stands: "actually make it 90 minutes", "预算加到八十"."""
+    bounds = [c for c in constraints if c.op in ("le", "ge") and isinstance(c.value, float)]
+    if not bounds or not _CHANGE.search(line.text):
+        return []
+    cols = columns(schema)
+    text = re.sub(r"\b(an?|one) hour and a half|1 and a half hours?", lambda m: pad("90 min", m[0]), line.text)
+    text = re.sub(r"\ban hour\b", lambda m: pad("1 hour", m[0]), text)
+    for match in reversed(list(re.finditer(AMOUNT.replace("{0}", "a"), text))):
+        for c in bounds:
+            amount = amount_of(match, "a", schema, cols, c.attribute)
+            if amount is not None and amount[0] == c.attribute and isinstance(c.value, float) and amount[1] != c.value:
+                start, end = line.tokens(match.start(), match.end())
+                return [Limit(start, end, c.attribute, c.op, amount[1])]
+    return []
+
+
+def lifted(text: str, constraints: Sequence[Constraint], schema: Schema) -> list[Constraint]:
+    """Which of `constraints` the message takes back: "forget the budget", "不限预算", "length doesn't matter"."""
+    cols = columns(schema)
+    gone = []
+    for dimension, column in cols.items():
+        w = WORDS[dimension]
+        pattern = (
+            rf"(?:forget|ignore|drop|scrap|remove|lift|cancel|skip|lose|never ?mind|dont (?:care|worry|mind) about|no need for|get rid of|no longer care about|"
+            rf"dont have a|no|any|whatever|regardless of)(?: \w+){{0,6}}? {w}(?: limit| cap| restriction)?(?! \d)|"
+            rf"{w}(?: limit| cap)?(?: \w+)? (?:doesnt|dont|does not|do not|isnt|is not|no longer|is no longer|is not) (?:really )?(?:matter|important|an issue|a problem|limited|count)|"
+            rf"{w} (?:is|are) (?:fine|irrelevant|unimportant|no object|no issue|not important)|"
+            rf"(?:不限|不管|不用管|不考虑|别管|取消|去掉|忘了|忘掉|不要管|不在乎|不在意|无所谓|没有)(?:这个|那个|什么|了)?{w}|"
+            rf"{w}(?:的)?(?:要求|限制)?(?:都|也|就|已经)?(?:不限|无所谓|没关系|不重要|随意|随便|不用管|不管|取消|可以不管|不是问题|没要求|算了|不考虑)"
+        )
+        if dimension == "stock":
+            pattern += r"|(?:(?:doesnt|does not|dont|do not) (?:have|need) to be|neednt be|no need to be) (?:in stock|available)|(?:out of stock|没货|缺货|没现货)(?: \w+){0,2} ?(?:is |are )?(?:fine|ok|okay|too|也行|也可以|没关系)|不一定要有(?:现)?货"
+        if re.search(pattern, text):
+            gone += [c for c in constraints if c.attribute == column]
+    for name in schema.attributes:
+        w = _NAMES_ZH.get(name, "")
+        single = re.sub(r"(?:ies)$", "y", " ".join(re.split(r"[\W_]+", name.casefold())))
+        single = re.escape(re.sub(r"s$", "", single))
+        pattern = (
+            rf"\b{single}s?(?: thing| limit)? (?:doesnt|dont|does not|do not|isnt|is not|no longer) (?:really )?(?:matter|important|count)|"
+            rf"(?:any|forget(?: about)?|ignore|drop|no matter|dont (?:care|mind) about|whatever)(?: the| my| what| which)* {single}s?(?: thing| limit)?(?: is| are)?(?: fine| ok| okay| will do| works| it is)?"
+        ) + (
+            rf"|{w}(?:都|也|就)?(?:不限|无所谓|没关系|不重要|随意|随便|不用管|不管|都行|都可以|不要求)|(?:不限|不管|什么|任何){w}(?:都行|都可以|都好|不重要)?"
+            if w
+            else ""
+        )
+        if re.search(pattern, text):
+            gone += [c for c in constraints if c.attribute == name and c not in gone]
+    if re.search(
+        r"(?:forget|drop|remove|lift|ignore|clear|cancel) (?:all )?(?:the |my |of my |those )*(?:limits|constraints|restrictions|filters)|(?:取消|去掉|忘掉|清除)(?:所有|全部)?(?:的)?(?:限制|条件)",
+        text,
+    ):
+        gone = list(constraints)
+    return gone
