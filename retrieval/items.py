@@ -19,11 +19,15 @@ LONGEST = 20_000  # characters of a text; what follows is cut
 # An address or a code ("https://...", "tt0114709", "4006381333931"): one word with digits or slashes, nothing to read.
 # ASCII only: a Chinese sentence has no spaces either.
 _CODE = re.compile(r"(?=[!-~]*[\d/])[!-~]{6,}")
-# Controls that are not white space, bidi marks, overrides and isolates, zero-width space, BOM, lone surrogates:
-# invisible, and used to hide text from people. Joiners (U+200C, U+200D) stay: Persian and emoji need them.
+# Controls, bidi marks, overrides and isolates, zero-width and filler characters, variation selectors, tags, lone
+# surrogates: invisible, and used to hide text from people or bytes from everybody (Unicode tags spell ASCII). Joiners
+# and the two selectors of emoji stay, two in a row at most: Persian and emoji need them, a longer row is a code.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e"
+    "\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffc\ufffe\uffff"
+    "\U000e0000-\U000e0fff]|(?<=[\u200c\u200d\ufe0e\ufe0f]{2})[\u200c\u200d\ufe0e\ufe0f]+"
 )
+_BREAK = re.compile("\r\n?|[\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")
 _TAG = re.compile(r"<!--|-->|</?[a-zA-Z][^<>]*>")
 _HIDDEN = re.compile(r"<(!--|script\b|style\b)", re.IGNORECASE)  # what stands inside is not for people either
 _WORDS = re.compile(r"[A-Z]?[^\W_A-Z]+|[A-Z]+")
@@ -121,6 +125,13 @@ def clean(text: str) -> str:
     if "<" in text or "&" in text:
         text = _without_markup(unescape(_without_markup(text)))  # twice: shops escape their markup, too
     return " ".join(unicodedata.normalize("NFC", _INVISIBLE.sub("", text)).split())[:LONGEST]
+
+
+def visible(text: str) -> str:
+    """What a person sees of a text, as it was written: no invisible characters, "\\n" for every kind of line break."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _INVISIBLE.sub("", _BREAK.sub("\n", text))
 
 
 def clean_id(text: str) -> str:
