@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent import calibration, familiarity
+from snowmelt.agent.after import POOL, After, arrange, in_order
 from snowmelt.agent.dialogue import turn
 from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.llm import LLM, open_llm
@@ -18,6 +19,7 @@ from snowmelt.retrieval import fitting
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.embedding import Embedder
 from snowmelt.retrieval.errors import InputError
+from snowmelt.retrieval.filters import meets
 from snowmelt.retrieval.fusion import standardise
 from snowmelt.retrieval.learned import Learned
 
@@ -33,27 +35,30 @@ class Recommender:
     """Reads one catalogue with one model (None: retrieval alone). Safe to share between threads: it keeps no person.
 
     `learned`: what `snowmelt fit` stored, `familiarity`: what the model has heard of; None where there is neither.
-    `prior` float32 [items]: how well known items are by the better of the two, mean 0, deviation 1.
+    `prior` float32 [items]: how well known items are by the better of the two, mean 0, deviation 1. `popularity` the
+    same for what comes `after` ranking: ln(1 + likes), or familiarity.
     """
 
     catalogue: Catalogue
     llm: LLM | None
     deadline: float | None = DEADLINE
+    after: After = After()
     vocabulary: Vocabulary = field(init=False)
     learned: Learned | None = field(init=False)
     familiarity: Familiarity | None = field(init=False)
     prior: NDArray[np.float32] | None = field(init=False)
+    popularity: NDArray[np.float32] | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.vocabulary = Vocabulary.of(self.catalogue)
         self.familiarity = familiarity.stored(self.catalogue.dir, self.catalogue.titles)
         heard = self.familiarity.values if self.familiarity is not None else None
         self.learned = fitting.load(self.catalogue, heard)
-        self.prior = None
+        self.prior = self.popularity = None
         if self.learned is not None:
-            self.prior = self.learned.prior()
+            self.prior, self.popularity = self.learned.prior(), self.learned.popularity()
         elif self.familiarity is not None and self.familiarity.weight > 0:
-            self.prior = np.float32(self.familiarity.weight) * self.familiarity.values
+            self.prior = self.popularity = np.float32(self.familiarity.weight) * self.familiarity.values
 
     @classmethod
     def open(
@@ -65,11 +70,11 @@ class Recommender:
         llm = open_llm(model, base_url=base_url, api_key=api_key) if isinstance(model, str) else model
         return cls(Catalogue.open(directory, embedder), llm)
 
-    def recommend(self, profile: Profile, limit: int = 5) -> list[Recommendation]:
-        """min(limit, available) distinct items, best first: all constraints met, none seen."""
-        return self.ranked(profile, limit)[0]
+    def recommend(self, profile: Profile, limit: int = 5, after: After | None = None) -> list[Recommendation]:
+        """min(limit, available) distinct items, best first: all constraints met, none seen. `after` None: `self.after`."""
+        return self.ranked(profile, limit, after)[0]
 
-    def ranked(self, profile: Profile, limit: int) -> tuple[list[Recommendation], bool]:
+    def ranked(self, profile: Profile, limit: int, after: After | None = None) -> tuple[list[Recommendation], bool]:
         """As `recommend`, and whether the model failed (`degraded`)."""
         if limit < 1:
             raise InputError(f"limit {limit}: must be at least 1")
@@ -78,12 +83,19 @@ class Recommender:
             if id_ in self.catalogue.rows:
                 allowed[self.catalogue.rows[id_]] = False
         rows, signals = rank(
-            self.catalogue, profile, max(ASKED, limit), allowed=allowed, learned=self.learned,
+            self.catalogue, profile, max(POOL, limit), allowed=allowed, learned=self.learned,
             familiarity=self.familiarity,
         )  # fmt: skip
         if not rows:
             return [], False
         base = np.sum(list(signals.values()), axis=0) if signals else np.zeros(len(rows), np.float32)
+        chosen = arrange(after or self.after, self.catalogue, profile, rows, base, limit, self.popularity)
+        less = in_order(base, chosen)
+        chosen = chosen[: max(ASKED, limit)]
+        if less[chosen].any():
+            signals["after"], base = less, base + less
+        rows, base = [rows[i] for i in chosen], base[chosen]
+        signals = {name: values[chosen] for name, values in signals.items()}
         total, degraded = base, False
         titles, at = self.catalogue.titles, self.catalogue.rows
         liked = [titles[at[i]] for i in profile.liked_ids if i in at] or [e.text for e in profile.likes]
@@ -99,8 +111,14 @@ class Recommender:
                 spread = float(np.std(base[:ASKED])) or 1.0
                 opinion[:ASKED] = weight * spread * standardise(said.values)
                 signals["llm"], total = opinion, base + opinion
-        order = bounded(base.tolist(), total.tolist())[:limit]
-        items = [self.catalogue.items[rows[i]] for i in order]
+        order, items = [], []
+        for i in bounded(base.tolist(), total.tolist()):
+            item = self.catalogue.items[rows[i]]
+            if meets(item, profile.constraints, self.catalogue.schema.attributes):
+                order.append(i)
+                items.append(item)
+            if len(order) == limit:
+                break
         return [
             Recommendation(
                 item=item,

@@ -11,7 +11,7 @@ self-consistency, arXiv 2310.07712). Titles are data: on one line, between marks
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,14 @@ from pydantic import BaseModel
 from snowmelt.agent.familiarity import spoken
 from snowmelt.agent.llm import LLM, Message, ModelError, Unsupported, validated
 from snowmelt.prompts import render
+from snowmelt.retrieval.items import visible
 
 Floats = NDArray[np.float32]
 How = Literal["likelihood", "letters", "listwise"]
 LIKED = 10  # more history does not help (arXiv 2601.20316)
 WINDOW = 20  # candidates in one question for a letter: endpoints tell no more than 20 log-probabilities
 LINE = 120  # characters of a title in a list
+LARGEST = 1e9  # nats
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,8 @@ def _likelihood(
         asked.wrong.append(f"{error.kind}: {error}")
         return None
     asked.tokens_in += scores.tokens_in
-    found = np.asarray(scores.logprobs, np.float64)
-    if found.shape != (len(texts),):
+    found = _numbers(scores.logprobs, len(texts))
+    if found is None:
         asked.wrong.append("malformed: not one likelihood for each candidate")
         return None
     return np.concatenate([found, np.full(len(titles) - len(found), found.mean())])
@@ -162,10 +164,11 @@ def _letters(asked: _Asked, liked: Sequence[str], titles: Sequence[str], shuffle
                 continue
             asked.tokens_in += cost
             asked.tokens_out += 1
-            if len(found) != len(part):
+            found = _numbers(found, len(part))
+            if found is None:
                 asked.wrong.append("malformed: not one probability for each candidate")
                 continue
-            total[part] += np.asarray(found) + np.log(len(part))
+            total[part] += found + np.log(len(part))
             count[part] += 1
     return _mean(total, count)
 
@@ -205,6 +208,15 @@ def _listwise(asked: _Asked, liked: Sequence[str], titles: Sequence[str], shuffl
     return _mean(total, count)
 
 
+def _numbers(values: Any, count: int) -> NDArray[np.float64] | None:
+    """float64 [count]; None if it is anything else, or larger than any log-probability (float32 would overflow)."""
+    try:
+        found = np.asarray(values, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if found.shape == (count,) and not (np.abs(found) > LARGEST).any() else None
+
+
 def _mean(total: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Of what was asked; a candidate that was not gets the mean of the others. None if nothing was."""
     if not count.any():
@@ -239,4 +251,4 @@ def _question(
 
 def _line(title: str) -> str:
     """One line without marks: a title cannot close the list that it stands in."""
-    return " ".join(title.replace("<", "(").replace(">", ")").split())[:LINE]
+    return " ".join(visible(title[: 4 * LINE]).replace("<", "(").replace(">", ")").split())[:LINE]

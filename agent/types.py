@@ -1,11 +1,15 @@
 """The words of a conversation as plain, frozen data that serialises to JSON: no hidden state anywhere."""
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from snowmelt.retrieval.filters import Filter
-from snowmelt.retrieval.items import Item
+from snowmelt.retrieval.items import Item, visible
+
+LONGEST = 2000  # characters of what a person says at once; what follows is cut
+Said = Annotated[str, AfterValidator(lambda text: visible(text)[:LONGEST])]
+"""Words that are kept, shown again and sent to models: without invisible characters, of bounded length."""
 
 
 class Frozen(BaseModel):
@@ -19,10 +23,10 @@ class Entry(Frozen):
     fainter one ("used to love", a hedge).
     """
 
-    text: str
+    text: Said
     item_id: str | None = None
     attribute: str | None = None
-    evidence: str = ""
+    evidence: Said = ""
     strength: float = 1.0
 
     @property
@@ -33,7 +37,14 @@ class Entry(Frozen):
 class Constraint(Filter):
     """A hard filter together with the words that asked for it."""
 
-    evidence: str = ""
+    evidence: Said = ""
+
+    @field_validator("value")
+    @classmethod
+    def _seen(cls, value: bool | float | str | tuple[str, ...]) -> bool | float | str | tuple[str, ...]:
+        if isinstance(value, tuple):
+            return tuple(visible(part) for part in value)
+        return visible(value) if isinstance(value, str) else value
 
     def words(self) -> str:
         value = self.value

@@ -10,7 +10,7 @@ from typing import Any
 
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.inference import Inference, Raw, raw_value
-from snowmelt.retrieval.items import LONGEST, Item, clean, clean_id
+from snowmelt.retrieval.items import LONGEST, Item, Value, clean, clean_id, visible
 
 ENDINGS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 _LONGEST_CELL = 16 * 2**20  # characters; an unclosed quote must not swallow gigabytes
@@ -101,8 +101,16 @@ def good_rows(source: Path | Iterable[Item], fields: Mapping[str, str], bad: Bad
 
 def _rows_of(items: Iterable[Item]) -> Iterator[Row]:
     for number, item in enumerate(items, 1):
-        values: dict[str, Raw] = {k: list(v) if isinstance(v, tuple) else v for k, v in item.attributes.items()}
-        yield Row(f"item {number}", "", item.id, item.title, item.description, values)
+        values: dict[str, Raw] = {k: _seen(v) for k, v in item.attributes.items()}
+        texts = [" ".join(visible(text).split()) for text in (item.title, item.description)]
+        id_, problem = clean_id(item.id), "" if texts[0] and item.id.strip() else "id or title: missing or empty"
+        yield Row(f"item {number}", problem, id_, texts[0], texts[1][:LONGEST], values)
+
+
+def _seen(value: Value) -> Raw:
+    if isinstance(value, tuple):
+        return [visible(part) for part in value]
+    return visible(value) if isinstance(value, str) else value
 
 
 def _rows(path: Path, fields: Mapping[str, str]) -> Iterator[Row]:

@@ -7,7 +7,7 @@ import pytest
 from snowmelt.retrieval import generation
 from snowmelt.retrieval.catalogue import Catalogue, build
 from snowmelt.retrieval.errors import InputError
-from snowmelt.retrieval.filters import Filter
+from snowmelt.retrieval.filters import Filter, meets
 from snowmelt.retrieval.items import Item
 from stores import Hashing, items, whole
 
@@ -41,7 +41,9 @@ def test_masks(tmp_path: Path) -> None:
         ("by", "eq", "ang lee", "a"),
         ("by", "none", "Bong", "ac"),
     ]:
-        mask = catalogue.mask([Filter(attribute=attribute, op=op, value=value)])  # type: ignore[arg-type]
+        asked = [Filter(attribute=attribute, op=op, value=value)]  # type: ignore[arg-type]
+        mask = catalogue.mask(asked)
+        assert [meets(item, asked, catalogue.schema.attributes) for item in catalogue.items] == mask.tolist(), asked
         assert "".join(id_ for id_, passes in zip(catalogue.ids, mask, strict=True) if passes) == passing, (
             attribute,
             op,
