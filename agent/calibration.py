@@ -112,11 +112,16 @@ def calibrate(
         else "the model answered no question"
     )
     result = Calibration(llm.name, chosen, weight, why, tried)
-    path = _path(directory, fingerprint(llm))
+    keep(directory, fingerprint(llm), result)
+    return result
+
+
+def keep(directory: Path, model: str, result: Calibration) -> None:
+    """Use `result` for the model with this fingerprint from now on."""
+    path = _path(directory, model)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".tmp").write_text(json.dumps(asdict(result), ensure_ascii=False, indent=1), encoding="utf-8")
     path.with_suffix(".tmp").replace(path)
-    return result
 
 
 def calibrate_catalogue(
