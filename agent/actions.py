@@ -7,7 +7,9 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from snowmelt.agent.llm import LLM, ModelError, open_llm
@@ -17,6 +19,9 @@ from snowmelt.agent.types import Conversation, Entry, Profile
 from snowmelt.agent.understanding import apply, understand
 from snowmelt.retrieval.embedding import Embedder, open_embedder
 from snowmelt.retrieval.errors import InputError
+
+if TYPE_CHECKING:
+    from snowmelt.agent.driving import Driver
 
 SHOWN = 20  # bad rows
 MOST_ASKED = 5000  # items that the model is asked about when they are indexed
@@ -130,10 +135,25 @@ def _familiar(args: Namespace) -> None:
 def chat(args: Namespace) -> int:
     from snowmelt.agent.terminal import chat as talk
 
-    llm = _llm(args)
-    recommender = _recommender(args.directory or _demo(), llm)
-    talk(recommender, demo=args.directory is None, stdin=sys.stdin, out=sys.stdout)
+    driver = None
+    if args.agent:
+        driver = _driver(args)
+        if not args.model.startswith("openai:"):
+            args.base_url = None  # it was the driver's
+    recommender = _recommender(args.directory or _demo(), _llm(args))
+    reply = driver(recommender).reply if driver else recommender.reply
+    talk(recommender, reply, demo=args.directory is None, stdin=sys.stdin, out=sys.stdout)
     return 0
+
+
+def _driver(args: Namespace) -> "Callable[[Recommender], Driver]":
+    """How agent mode begins; what is wrong with --agent is said before anything is loaded."""
+    if find_spec("langchain") is None:
+        raise InputError("--agent: LangChain is not installed; pip install 'snowmelt[agent]'")
+    from snowmelt.agent.driving import Driver, open_driver
+
+    model = open_driver(args.agent, base_url=args.base_url, api_key=api_key_for(args.base_url))
+    return lambda recommender: Driver(recommender, model)
 
 
 def recommend(args: Namespace) -> int:
@@ -192,6 +212,31 @@ def serve(args: Namespace) -> int:
         retention=args.retention, tls_cert=args.tls_cert, tls_key=args.tls_key, behind_proxy=args.behind_proxy,
         require_key=args.require_key,
     )  # fmt: skip
+
+
+def batch(args: Namespace) -> int:
+    from snowmelt.agent.batch import Task
+    from snowmelt.agent.batch import batch as run
+
+    if args.base_url and not (args.model or "").startswith("openai:"):
+        raise InputError("--base-url goes with --model openai:NAME")
+    task = Task(args.directory, args.profiles, args.out, args.limit, args.model, args.base_url)
+    with _progress(not args.quiet and sys.stderr.isatty()) as tell:
+        report = run(task, workers=args.workers, cluster=args.cluster, strict=args.strict, progress=tell)
+    if args.quiet:
+        return 0
+    done = report.done
+    for number, problem in done.bad:
+        sys.stderr.write(f"skipped {args.profiles}:{number} {problem}\n")
+    if done.bad_count > len(done.bad):
+        sys.stderr.write(f"... {done.bad_count - len(done.bad)} more\n")
+    told = [f"{done.bad_count:,} rows skipped"] if done.bad_count else []
+    told += [f"{done.unknown:,} liked items are not in the catalogue"] if done.unknown else []
+    told += [f"{done.degraded:,} without the model"] if done.degraded else []
+    told += [f"{report.resumed:,} rows were done before"] if report.resumed else []
+    more = f": {', '.join(told)}" if told else ""
+    sys.stdout.write(f"{done.written:,} lists in {args.out}{more} ({report.seconds:.1f} s)\n")
+    return 0
 
 
 def keys(args: Namespace) -> int:

@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
     chat = commands.add_parser("chat", help="talk; without DIR about the demo films")
     chat.add_argument("directory", type=Path, metavar="DIR", nargs="?", help="a catalogue (default: the demo films)")
+    chat.add_argument("--agent", metavar="MODEL", help="let a model that calls tools lead the talk: openai:NAME")
     _add_model(chat)
 
     recommend = commands.add_parser("recommend", help="one list for likes given here")
@@ -108,6 +109,18 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_argument("--limit", type=int, default=5, metavar="N", help="items to recommend (default %(default)s)")
     recommend.add_argument("--json", action="store_true", help="print JSON")
     _add_model(recommend)
+
+    batch = commands.add_parser("batch", help="a list for each of many profiles")
+    batch.add_argument("directory", type=Path, metavar="DIR", help="a catalogue made by `snowmelt index`")
+    batch.add_argument("profiles", type=Path, metavar="PROFILES", help=".jsonl or .parquet: id and profile a row")
+    batch.add_argument("--out", type=Path, required=True, metavar="FILE", help="where lists go: .jsonl or .parquet")
+    batch.add_argument("--limit", type=int, default=5, metavar="N", help="items in a list (default %(default)s)")
+    batch.add_argument("--workers", type=int, default=1, metavar="N", help="processes; more than one needs Ray (1)")
+    batch.add_argument("--cluster", metavar="ADDRESS", help="of a running Ray cluster that sees the same files")
+    batch.add_argument("--strict", action="store_true", help="stop at the first bad row (default: skip and count)")
+    batch.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    batch.add_argument("--model", metavar="SPEC", help="ask a model, too (default: none, it takes seconds a list)")
+    batch.add_argument("--base-url", metavar="URL", help="another OpenAI-compatible endpoint for openai:NAME")
 
     doctor = commands.add_parser("doctor", help="what is installed, and is it healthy")
     doctor.add_argument("directory", type=Path, metavar="DIR", nargs="?", help="a catalogue to check")

@@ -1,6 +1,7 @@
 """One turn of the conversation: what was said is understood, then comes a list, a question, or both."""
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,22 @@ _THANKS = re.compile(r"\W*(?:(?:ok|okay|great|perfect|cool)\W*)?(?:thanks?(?: yo
 
 def turn(recommender: "Recommender", conversation: Conversation, text: str) -> tuple[Conversation, Reply]:
     """One turn. The conversation that comes back is all the state there is."""
+    heard = hear(recommender, conversation, text)
+    reply = _reply(recommender, conversation, heard.conversation, heard.update, heard.text)
+    return told(heard, reply), reply
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A message understood: `conversation` with the update in it, its turns and question still those before."""
+
+    text: str
+    update: Update
+    conversation: Conversation
+
+
+def hear(recommender: "Recommender", conversation: Conversation, text: str) -> Heard:
+    """What the message changes, by code (and the model, if it writes well), before anything is answered."""
     text = text.strip()[:LONGEST]
     language = language_of(text, conversation.language)
     picked, passed, whole = answered(text, conversation.question) if conversation.question else ((), (), False)
@@ -39,7 +56,6 @@ def turn(recommender: "Recommender", conversation: Conversation, text: str) -> t
         if recommender.llm is not None and recommender.llm.writes_well:
             update = filled(update, text, recommender.vocabulary, conversation, recommender.llm)
         update = relative(text, update, conversation, recommender.vocabulary)
-    before = conversation
     if passed:
         conversation = conversation.model_copy(update={"declined": (*conversation.declined, *passed)})
     if update.command == "start_over":
@@ -52,16 +68,20 @@ def turn(recommender: "Recommender", conversation: Conversation, text: str) -> t
             )
     else:
         conversation = apply(conversation, update)
-    conversation = conversation.model_copy(update={"language": language})
-    reply = _reply(recommender, before, conversation, update, text)
+    return Heard(text, update, conversation.model_copy(update={"language": language}))
+
+
+def told(heard: Heard, reply: Reply) -> Conversation:
+    """The conversation after the message and its reply."""
+    conversation = heard.conversation
     shown = tuple(r.item.id for r in reply.recommendations)
     return conversation.model_copy(
         update={
-            "turns": (*conversation.turns, Turn(role="user", text=text), Turn(role="assistant", text=reply.text)),
+            "turns": (*conversation.turns, Turn(role="user", text=heard.text), Turn(role="assistant", text=reply.text)),
             "asked": (
                 *conversation.asked,
                 *([reply.question.about] if reply.question else []),
-                *(["enough"] if update.command == "show" else []),
+                *(["enough"] if heard.update.command == "show" else []),
             ),
             "asked_ids": (*conversation.asked_ids, *(o.item_id for o in reply.question.options if o.item_id))
             if reply.question
@@ -70,7 +90,7 @@ def turn(recommender: "Recommender", conversation: Conversation, text: str) -> t
             "shown": shown or conversation.shown,
             "offered": tuple(dict.fromkeys([*conversation.offered, *shown])),
         }
-    ), reply
+    )
 
 
 def language_of(text: str, before: Language) -> Language:

@@ -6,7 +6,8 @@ Importing this imports langchain_core; nothing else of Snowmelt imports it. The 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun, CallbackManagerForRetrieverRun
@@ -21,12 +22,12 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, Field, RootModel
+from snowmelt.agent.desk import Desk
 from snowmelt.agent.langchain_model import LangChainLLM
 from snowmelt.agent.llm import Message
 from snowmelt.agent.ranking import rank
 from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.types import Conversation, Profile, Recommendation
-from snowmelt.agent.understanding import apply, understand
+from snowmelt.agent.types import Profile
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.errors import InputError
 
@@ -210,50 +211,32 @@ def _document(catalogue: Catalogue, row: int) -> Document:
 
 
 def tools(recommender: Recommender) -> list[BaseTool]:
-    """search, details, recommend and remember for an agent that serves ONE person.
+    """search, details, constraints, recommend and remember for an agent that serves ONE person (see `desk`).
 
     What `remember` is told lives in this list of tools and nowhere else; make a new list for the next person. Answers
     are JSON; what cannot be done is an answer too, and no exception.
     """
-    catalogue, vocabulary = recommender.catalogue, recommender.vocabulary
-    conversation = Conversation()
-
-    def search(query: str, limit: int = 5) -> str:
-        """Find items of the catalogue by what they are about. Gives ids and titles."""
-        found = _found(catalogue, query, _bounded(limit)) if query.strip() else []
-        return _json([{"id": catalogue.ids[row], "title": catalogue.titles[row]} for row in found])
-
-    def details(id: str) -> str:
-        """Everything the catalogue knows about one item."""
-        if id not in catalogue.rows:
-            return _json({"error": f"no item {id!r}; take ids from search or recommend"})
-        row = catalogue.rows[id]
-        return _json({**_document(catalogue, row).metadata, "description": catalogue.items[row].description})
-
-    def recommend(limit: int = 5) -> str:
-        """Recommend items for what is remembered of the person, each with a reason that was checked."""
-        return _json([_told(r) for r in recommender.recommend(conversation.in_force, _bounded(limit))])
-
-    def remember(statement: str) -> str:
-        """Remember what the person likes, dislikes or rules out, in their own words ("I loved Heat, but no horror")."""
-        nonlocal conversation
-        conversation = apply(conversation, understand(statement, vocabulary, conversation))
-        profile = conversation.in_force
-        return _json({
-            "likes": [e.text for e in profile.likes],
-            "dislikes": [e.text for e in profile.dislikes],
-            "limits": [c.words() for c in profile.constraints],
-        })  # fmt: skip
-
-    return [StructuredTool.from_function(f) for f in (search, details, recommend, remember)]
+    return kit(Desk(recommender))
 
 
-def _told(r: Recommendation) -> dict[str, Any]:
-    return {"id": r.item.id, "title": r.item.title, "reason": r.reason}
+def kit(desk: Desk, before: Callable[[], None] | None = None) -> list[BaseTool]:
+    """The desk's methods as tools. `before` runs ahead of each call and may raise."""
+    methods = (desk.search, desk.details, desk.constraints, desk.recommend, desk.remember)
+    return [StructuredTool.from_function(_told(method, before)) for method in methods]
 
 
-def _bounded(limit: int) -> int:
-    return max(1, min(limit, 20))
+def _told(method: Callable[..., Any], before: Callable[[], None] | None) -> Callable[..., str]:
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> str:
+        if before is not None:
+            before()
+        try:
+            found = method(*args, **kwargs)
+        except InputError as error:
+            return _json({"error": str(error)})
+        return _json([f.model_dump() for f in found] if isinstance(found, list) else found.model_dump())
+
+    return call
 
 
 def _json(value: Any) -> str:

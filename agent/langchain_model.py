@@ -44,10 +44,10 @@ class LangChainLLM:
     ) -> Completion:
         began = time.monotonic()
         if schema and self._structures:
-            found = _in_time(lambda: self._structured(messages, schema), deadline)
+            found = in_time(lambda: self._structured(messages, schema), deadline)
         else:
             asked = with_schema(messages, schema) if schema else messages
-            found = _in_time(lambda: self._model.invoke(_outgoing(asked), **self._limits(max_tokens)), deadline)
+            found = in_time(lambda: self._model.invoke(_outgoing(asked), **self._limits(max_tokens)), deadline)
         text = found.text.strip()
         if not text:
             raise ModelError("empty", "the model gave an empty answer")
@@ -67,7 +67,7 @@ class LangChainLLM:
         until = None if deadline is None else time.monotonic() + deadline
         pieces = self._model.stream(_outgoing(messages), **self._limits(max_tokens))
         while True:
-            piece = _in_time(lambda: next(pieces, None), None if until is None else until - time.monotonic())
+            piece = in_time(lambda: next(pieces, None), None if until is None else until - time.monotonic())
             if piece is None:
                 return
             if piece.text:
@@ -99,7 +99,7 @@ class LangChainLLM:
         return raw
 
 
-def _in_time(work: Callable[[], T], deadline: float | None) -> T:
+def in_time(work: Callable[[], T], deadline: float | None) -> T:
     done: queue.SimpleQueue[tuple[T | None, ModelError | None]] = queue.SimpleQueue()
 
     def run() -> None:

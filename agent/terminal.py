@@ -1,7 +1,7 @@
 """The chat on a terminal or through a pipe: what is shown, and how a conversation is read."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
@@ -35,9 +35,13 @@ _CODE = re.compile(r"(?=\S*[\d/])\S{6,}|\d{4}-\d\d-\d\d")  # "tt0114709", an add
 _UNITS = {"runtime": "min", "weight_g": "g"}
 
 
-def chat(recommender: Recommender, *, demo: bool, stdin: TextIO | None, out: TextIO) -> None:
-    """Talks until the input ends. On a terminal people type; otherwise the lines of `stdin` are the messages, and with
-    none of them a scripted conversation is played, if this is the demo. KeyboardInterrupt is the caller's."""
+Answer = Callable[[Conversation, str], tuple[Conversation, Reply]]
+
+
+def chat(recommender: Recommender, answer: Answer, *, demo: bool, stdin: TextIO | None, out: TextIO) -> None:
+    """Talks until the input ends; `answer` is a turn (`Recommender.reply`, or a driver's). On a terminal people type;
+    otherwise the lines of `stdin` are the messages, and with none of them a scripted conversation is played, if this
+    is the demo. KeyboardInterrupt is the caller's."""
     from rich.console import Console
 
     console = Console(file=out, highlight=False, soft_wrap=False, width=None if out.isatty() else 100)
@@ -64,7 +68,7 @@ def chat(recommender: Recommender, *, demo: bool, stdin: TextIO | None, out: Tex
             console.print()
             console.print(f"> {line.strip()}", style="bold", markup=False)
         with _thinking(console):
-            conversation, reply = recommender.reply(conversation, line)
+            conversation, reply = answer(conversation, line)
         replies.append(reply)
         show(console, reply)
     if first and not conversation.profile.empty:

@@ -122,10 +122,10 @@ def test_tool_messages_are_refused_and_errors_are_ours() -> None:
 
 def test_tools(films: Catalogue) -> None:
     kit = {t.name: t for t in tools(Recommender(films, None))}
-    assert set(kit) == {"search", "details", "recommend", "remember"}
-    assert all(t.description and t.args for t in kit.values())
+    assert set(kit) == {"search", "details", "constraints", "recommend", "remember"}
+    assert all(t.description and (t.args or t.name == "constraints") for t in kit.values())
     found = json.loads(kit["search"].invoke({"query": "animated film about food", "limit": 3}))
-    assert len(found) == 3 and json.loads(kit["search"].invoke({"query": " "})) == []
+    assert len(found) == 3 and "empty query" in json.loads(kit["search"].invoke({"query": " "}))["error"]
     told = json.loads(kit["details"].invoke({"id": found[0]["id"]}))
     assert told["title"] == found[0]["title"] and told["description"]
     assert "no item" in json.loads(kit["details"].invoke({"id": "nowhere"}))["error"]
@@ -169,7 +169,7 @@ def test_an_agent_drives_the_tools(films: Catalogue) -> None:
     steps = [call("remember", statement=said), call("recommend", limit=2), AIMessage("Try the first one.")]
     model = Caller(steps=steps)
     told = example["answer"](model, Recommender(films, None), said)
-    assert model.offered == ["search", "details", "recommend", "remember"]
+    assert model.offered == ["search", "details", "constraints", "recommend", "remember"]
     assert len(told) == 3 and told[2] == "Try the first one."
     assert "Spirited Away" in told[0] and '"limits": ["' in told[0]
     listed = json.loads(told[1].partition(" -> ")[2])

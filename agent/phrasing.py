@@ -1,0 +1,67 @@
+"""A sentence of a model, checked before a person reads it: it names nothing and counts nothing that code did not.
+
+What cannot be checked is not shown; the templates say it instead. The check is strict in English, where names begin
+with capitals; in Chinese it knows the catalogue's titles and what stands in quotation marks.
+"""
+
+import re
+from collections.abc import Iterable
+
+from snowmelt.agent.understanding import Vocabulary, named_items
+from snowmelt.agent.understanding.text import everyday, is_cjk
+
+LONGEST = 400  # characters
+_SENTENCE = re.compile(r".+?(?:[.!?…]+[\"”’)]*(?=\s|$)|[。！？…]+[”」』）]*|$)", re.DOTALL)
+_STRANGE = re.compile(r"https?:|www\.|@|[<>{}\[\]|`#*_\\]|\n\s*(?:[-•]|\d+[.)])")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_COUNTED = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|seventy"
+    r"|eighty|ninety|hundred|thousand|million|dozen)s?\b|[一二两三四五六七八九十百千万]+(?=个?(?:分钟|小时|年|岁|元|块|欧|美元))",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(r"[“\"«「『《]([^“”\"«»「」『』《》]{1,120})[”\"»」』》]")
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_OWN = frozenset(["i", "i'm", "i'd", "i'll", "i've", "ok"])
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of `text`; joined they are the text."""
+    return [m[0] for m in _SENTENCE.finditer(text) if m[0]]
+
+
+def fit_to_show(text: str, vocabulary: Vocabulary, shown: Iterable[str], allowed: Iterable[str]) -> bool:
+    """May a person read this? `shown`: ids of the items that it may name; `allowed`: texts (titles, the person's words,
+    the question) that names, quotations and numbers must come from."""
+    plain = text.replace("’", "'")
+    if not plain.strip() or len(plain) > LONGEST or _STRANGE.search(plain):
+        return False
+    source = " \n ".join(allowed).replace("’", "'").casefold()
+    numbers = {*_NUMBER.findall(source)}
+    if any(n not in numbers for n in _NUMBER.findall(plain)):
+        return False
+    if any(m[0].casefold() not in source for m in _COUNTED.finditer(plain)):
+        return False
+    if any(m[1].strip(" .,!?。，！？").casefold() not in source for m in _QUOTED.finditer(plain)):
+        return False
+    if not all(_known(word, first, source) for word, first in _words(plain)):
+        return False
+    return {*named_items(plain, vocabulary)} <= {*shown} | {*named_items(source, vocabulary)}
+
+
+def _words(text: str) -> Iterable[tuple[str, bool]]:
+    """Words with a capital, and whether each stands at the beginning of a sentence."""
+    for sentence in sentences(text):
+        first = True
+        for match in _WORD.finditer(sentence):
+            word = match[0]
+            if word[:1].isupper() and not is_cjk(word[0]):
+                yield word, first
+            first = False
+
+
+def _known(word: str, first: bool, source: str) -> bool:
+    """A capital is for words of the source, for "I", and for ordinary words that begin a sentence."""
+    folded = word.casefold()
+    if folded in _OWN or re.search(rf"(?<!\w){re.escape(folded)}(?!\w)", source):
+        return True
+    return first and everyday(folded.partition("'")[0])
