@@ -4,6 +4,7 @@ Phrases are folded as in `text` (no apostrophes). English and Chinese are covere
 Italian, Portuguese, Japanese and Russian by their plainest words.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,9 @@ from snowmelt.agent.understanding.text import Token, key_of, words_named
 _REQUESTS = frozenset(["in the mood", "in the mood for", "feel like", "feeling like", "有心情", "没心情"])
 _COUNTS = frozenset("一二两三四五六七八九十几多这那每0123456789")
 _NOT_BAD = words_named("not_bad")
+_COPULA, _DEGREE, _NOT = words_named("copula"), words_named("degree"), words_named("negated")
+_GOOD, _BAD, _GEM, _DUD = (words_named(n) for n in ("good", "bad", "gem", "dud"))
+_BEFORE_INTO = words_named("before_into")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,64 @@ def cues(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
             if kind := table.get(key):
                 if key == "只" and i and words[i - 1].text in _COUNTS:
                     continue  # a measure word: "一只猫"
+                if key == "into" and i and words[i - 1].text not in _BEFORE_INTO:
+                    continue  # "turns into"
                 found.append(Cue(i, j, kind, key))
         found += _too(words, gap, i)
+        found += _opinion(words, gap, i)
+        if words[i].text == "to" and i > 1 and any(w.text.startswith("prefer") for w in words[max(0, i - 8) : i - 1]):
+            found.append(Cue(i, i + 1, "over", "to"))  # "I prefer A to B"
+    return found + _han_opinions(words, gap)
+
+
+def _opinion(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
+    """ "was honestly brilliant", "isn't bad", "is Nolan's actual masterpiece": a copula and a word that values."""
+    turned = words[i].text in _NOT and words[i].text not in ("not", "never", "no")
+    if words[i].text not in _COPULA and not turned:
+        return []
+    loose = 0
+    for j in range(i + 1, min(len(words), i + 7)):
+        if gap[j]:
+            break
+        text = words[j].text
+        if text in _NOT:
+            turned = not turned
+        elif text in _GEM or text in _DUD or (loose == 0 and (text in _GOOD or text in _BAD)):
+            if text in _GOOD and j + 1 < len(words) and not gap[j + 1] and words[j + 1].text in ("at", "with", "in"):
+                break  # "he is good at chess"
+            good = (text in _GOOD or text in _GEM) != turned
+            end = j + 1
+            while end < len(words) and not gap[end] and words[end].text in ("for", "to", "me", "us", "imo"):
+                end += 1
+            return [Cue(i, end, "back_like" if good else "back_dislike", "opinion")]
+        elif text not in _DEGREE:
+            loose += 1
+            if loose > 3:
+                break
+    return []
+
+
+@cache
+def _han_pattern() -> re.Pattern[str]:
+    good, bad = ("|".join(sorted(words_named(n), key=len, reverse=True)) for n in ("good_zh", "bad_zh"))
+    degree = "|".join(sorted(words_named("degree_zh"), key=len, reverse=True))
+    return re.compile(
+        rf"(?P<not>不算|不是很|不怎么|不够|并不|不太|不)?(?:{degree})*(?:(?P<good>{good})|(?P<bad>{bad}))"
+        r"(?:死我了|到哭|极了|死了|得不行|得很|爆了|了|啊|呀|啦)*"
+    )
+
+
+def _han_opinions(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
+    """ "真的太好看了", "有点无聊", "不够吓人": of what was named before, unless it only qualifies ("好看的片子")."""
+    line = "".join(w.text if w.kind == "c" else "¤" for w in words)
+    starts = [k for k, w in enumerate(words) for _ in (w.text if w.kind == "c" else "¤")]
+    found = []
+    for m in _han_pattern().finditer(line):
+        start, end = starts[m.start()], starts[m.end() - 1] + 1
+        if any(gap[start + 1 : end]) or (end < len(words) and not gap[end] and words[end].text in "的点些"):
+            continue
+        good = bool(m["good"]) != bool(m["not"])
+        found.append(Cue(start, end, "back_like" if good else "back_dislike", "opinion"))
     return found
 
 
@@ -66,7 +126,7 @@ def _too(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
         and (not i or words[i - 1].text not in ("nothing", "anything", "not"))
         and i + 1 < n
         and not gap[i + 1]
-        and words[i + 1].text not in _NOT_BAD
+        and (words[i + 1].text not in _NOT_BAD or [w.text for w in words[i + 1 : i + 4]] == ["much", "for", "me"])
     ):
         j = i + 2
         while (
