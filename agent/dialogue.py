@@ -9,16 +9,16 @@ from snowmelt.agent.answers import nothing_fits, why
 from snowmelt.agent.belief import Grounds
 from snowmelt.agent.onboarding import MOST
 from snowmelt.agent.questions import answered, as_update, grounds_of, next_question
-from snowmelt.agent.types import Conversation, Question, Reply, Turn, Update
+from snowmelt.agent.types import LONGEST, Conversation, Question, Reply, Turn, Update
 from snowmelt.agent.understanding import apply, filled, understand
 from snowmelt.agent.understanding.feedback import relative
 from snowmelt.agent.understanding.text import is_cjk
 from snowmelt.agent.wording import Language, about_me, limit_words, say
+from snowmelt.retrieval.items import visible
 
 if TYPE_CHECKING:
     from snowmelt.agent.recommender import Recommender
 
-LONGEST = 2000  # characters of a message that are read
 SHOWN = 5
 ENOUGH = 2  # things told, one of them liked: from there a list comes with each question
 MOST_IN_ALL = 5  # questions, those that come with a list included
@@ -46,7 +46,7 @@ class Heard:
 
 def hear(recommender: "Recommender", conversation: Conversation, text: str) -> Heard:
     """What the message changes, by code (and the model, if it writes well), before anything is answered."""
-    text = text.strip()[:LONGEST]
+    text = visible(text[: 4 * LONGEST]).strip()[:LONGEST]
     language = language_of(text, conversation.language)
     picked, passed, whole = answered(text, conversation.question) if conversation.question else ((), (), False)
     if whole:

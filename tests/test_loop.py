@@ -1,50 +1,16 @@
-"""The path of a message on the demo catalogue: real Chroma, real embedder; the model real or hostile."""
+"""The path of a message on the demo catalogue: real Chroma, real embedder; the model real or none."""
 
 import random
-from collections.abc import Sequence
 
 import pytest
-from fakes import ScriptedLLM
 from snowmelt.agent import Conversation, Profile, Recommender
-from snowmelt.agent.llm import ModelError, Scores
 from snowmelt.agent.ranking import BOUND, bounded
 from snowmelt.agent.reasons import verified
-from snowmelt.agent.types import Constraint, Entry, Recommendation
+from snowmelt.agent.types import Constraint, Recommendation
 from snowmelt.retrieval.catalogue import Catalogue, build
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.filters import Filter
 from snowmelt.retrieval.reading import read_items
-
-
-class Hostile(ScriptedLLM):
-    """Scores that no honest model gives: too few, not finite, or at random; or it fails."""
-
-    def __init__(self) -> None:
-        super().__init__(name="hostile", scorer=lambda prefix, continuation: 0.0)
-        self.random = random.Random(0)
-
-    def score(self, prefix: str, continuations: Sequence[str], *, deadline: float | None = None) -> Scores:
-        n = len(continuations)
-        kind = self.random.randrange(5)
-        if kind == 4:
-            raise ModelError("server", "it fell over")
-        values = [[float("nan")] * n, [0.0] * (n - 1), [self.random.gauss(0, 1e6) for _ in range(n)], []][kind]
-        return Scores(values, values, 0, 0.0)
-
-
-def test_hostile_model_never_breaks_the_list(films: Catalogue) -> None:
-    """200 rankings: no item invented or twice, exactly min(limit, available), all limits kept."""
-    recommender, dice = Recommender(films, Hostile()), random.Random(0)
-    likes = [Entry(text=t, evidence=t) for t in ("food and family", "war", "悲伤", "robots in love", "")]
-    for _ in range(200):
-        longest = dice.choice([40.0, 70.0, 100.0, 150.0])
-        limits = (Constraint(attribute="runtime", op="le", value=longest),)
-        limit = dice.choice([1, 2, 5, 10, 20, 400] if dice.random() < 0.1 else [1, 2, 5, 10])
-        found, _ = recommender.ranked(Profile(likes=(dice.choice(likes),), constraints=limits), limit)
-        ids = [r.item.id for r in found]
-        assert len(ids) == len(set(ids)) == min(limit, int(films.mask(limits).sum()))
-        assert all(id_ in films.rows for id_ in ids)
-        assert all(minutes(r) <= longest for r in found)
 
 
 def minutes(r: Recommendation) -> float:
