@@ -27,7 +27,8 @@ def _patterns() -> dict[str, re.Pattern[str]]:
     joined = {kind: "|".join(parts) for kind, parts in found.items()}
     filler, skip = joined.pop("filler"), joined["skip"]
     joined["skip"] = rf"^{filler}(?:{skip}){filler}(?:(?:{skip}){filler})?$"
-    return {kind: re.compile(pattern) for kind, pattern in joined.items()}
+    # ASCII: between Latin and Chinese there is a word boundary ("why 推荐这部")
+    return {kind: re.compile(pattern, re.ASCII) for kind, pattern in joined.items()}
 
 
 def command_of(line: str) -> Command | None:

@@ -15,6 +15,7 @@ from snowmelt.agent.understanding.text import Token, key_of, words_named
 _REQUESTS = frozenset(["in the mood", "in the mood for", "feel like", "feeling like", "有心情", "没心情"])
 _COUNTS = frozenset("一二两三四五六七八九十几多这那每0123456789")
 _NOT_BAD = words_named("not_bad")
+_PRAISED = frozenset("好棒赞爱美喜经感妙精神可有绝牛香酷燃对值适舒甜暖会懂")
 _COPULA, _DEGREE, _NOT = words_named("copula"), words_named("degree"), words_named("negated")
 _GOOD, _BAD, _GEM, _DUD = (words_named(n) for n in ("good", "bad", "gem", "dud"))
 _BEFORE_INTO = words_named("before_into")
@@ -62,9 +63,15 @@ def cues(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
                 found.append(Cue(i, j, kind, key))
         found += _too(words, gap, i)
         found += _opinion(words, gap, i)
+        if words[i].text == "是" and (not i or gap[i]) and _refused(words, i):
+            found.append(Cue(i, i + 1, "like", "是"))  # "不是恐怖片，是惊悚片"
         if words[i].text == "to" and i > 1 and any(w.text.startswith("prefer") for w in words[max(0, i - 8) : i - 1]):
             found.append(Cue(i, i + 1, "over", "to"))  # "I prefer A to B"
     return found + _han_opinions(words, gap)
+
+
+def _refused(words: Sequence[Token], i: int) -> bool:
+    return any(words[k].text == "不" and words[k + 1].text == "是" for k in range(max(0, i - 14), i - 1))
 
 
 def _opinion(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
@@ -136,7 +143,7 @@ def _too(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
         ):
             j += 1
         return [Cue(i, j, "back_dislike", "too")]
-    if text == "太" and i + 1 < n and words[i + 1].text not in "好棒赞爱美喜经感妙精神可有":
+    if text == "太" and i + 1 < n and words[i + 1].text not in _PRAISED:
         for j in (i + 2, i + 3, i + 4):
             if j < n and words[j].text in "了啦":
                 return [Cue(i, j + 1, "back_dislike", "太")]

@@ -34,6 +34,8 @@ def variants_of(text: str, shop: bool) -> Iterable[str]:
         key = key_of(one)
         if key:
             yield key
+            if " and " in f" {key} " or "&" in one:  # "Kind Hearts & Coronets": the sign is no word
+                yield key_of(one.replace("&", " and ")) if "&" in one else key.replace(" and ", " ")
             first, _, rest = key.partition(" ")
             if first in ARTICLES and rest and (len(rest) > 3 or is_cjk(rest[0])) and number < 3:
                 yield rest

@@ -62,7 +62,7 @@ def number_at(tokens: Sequence[Token], at: int) -> tuple[float | None, int]:
     """(the number that starts at token `at` or None, the token after it). Ordinals and a bare "one" are no numbers."""
     token = tokens[at]
     if token.kind == "c":
-        if token.text == "第" or (at and tokens[at - 1].text == "第"):
+        if token.text == "第" or (at and tokens[at - 1].text in "第老"):
             return None, at + 1
         return _chinese(tokens, at)
     text = token.text.replace(",", "")

@@ -18,6 +18,8 @@ State = Literal["like", "dislike", "exclude", "must", "seen", "neutral", "want",
 _ASKS = re.compile(
     r"(?:whats|what is|what was|who|whose|when (?:is|was|did)|where (?:is|was|did)|how (?:long|many|old)|is|are|was|were|does|did|which)\b"  # noqa: E501
 )
+_EXCEPT = re.compile(r"except|apart from|aside from|other than|besides|save for|除")
+_FINAL = {"no": "exclude", "not really": "dislike", "not so much": "dislike", "not at all": "dislike"}
 _HARD = frozenset(".!?;\n。！？；…")
 _NEAR = 4  # words between a negation and what it turns
 _TURNED = {"like": "dislike", "dislike": "neutral", "want": "exclude", "exclude": "neutral", "must": "neutral", "seen": "neutral", "neutral": "neutral"}  # fmt: skip  # noqa: E501
@@ -69,7 +71,7 @@ def clauses(words: Sequence[str], punctuation: Sequence[str], elements: Sequence
     for i in range(1, count + 1):
         marks = punctuation[i] if i <= count else ""
         hard = bool(_HARD & set(marks)) and i not in inside
-        soft = bool(marks.strip("\"“”'«»《》「」*_`-—–/")) and i not in inside
+        soft = bool(marks.strip("\"“”'«»《》「」*_`-—–/&+")) and i not in inside
         if i == count or hard or soft or i in starts:
             end_marks = punctuation[i] if i <= count else ""
             found.append(Clause(start, i, sentence, segment, question=bool(set("?？") & set(end_marks))))
@@ -80,15 +82,18 @@ def clauses(words: Sequence[str], punctuation: Sequence[str], elements: Sequence
                 segment += 1
     for clause in found:
         clause.elements = [e for e in elements if clause.start <= e.start < clause.end]
+    asked: list[Clause] = []
     for clause in found:
         head = " ".join(words[clause.start : clause.start + 2])
         if _ASKS.match(head) and not any(isinstance(e, Cue) and e.kind == "want" for e in clause.elements):
-            clause.question = True
+            asked.append(clause)
     for clause in found:  # a question mark closes its whole sentence
         if clause.question:
             for other in found:
                 if other.segment == clause.segment:
                     other.question = True
+    for clause in asked:
+        clause.question = True
     return found
 
 
@@ -145,6 +150,9 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 before.append(element)
                 continue
             kind = element.kind
+            if kind == "back_except":
+                _except(here, before)
+                continue
             if kind == "not":
                 nots.append(element)
                 pending.append(element)
@@ -174,7 +182,9 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 if last_cue is not None and here and last_cue.text.startswith(("prefer", "rather", "like", "love")):
                     state, last_cue = "neutral", element
             elif kind in ("session", "lasting", "contrast", "word"):
-                if kind == "session" and asks_mood(element):
+                if kind == "session" and asks_mood(element) and _likened(words, element):
+                    state, last_cue, nots = "like", element, []
+                elif kind == "session" and asks_mood(element):
                     turned = [c for c in nots if element.start - c.end <= _NEAR] or element.text.startswith("没")
                     state, last_cue, nots = ("exclude" if turned else "want"), element, []
                 elif kind == "session" and element.text in ("not feeling", "没 心 情"):
@@ -183,6 +193,10 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 turned = [c for c in nots if element.start - c.end <= _NEAR]
                 back = kind.startswith("back_")
                 new: State = kind.removeprefix("back_")  # type: ignore[assignment]
+                if kind == "exclude" and _EXCEPT.match(element.text) and before:
+                    said = [m.state for m in before if m.state != "bare"]
+                    if said and said[-1] in ("dislike", "exclude"):
+                        new = "like"  # "I hate horror, except for Alien"
                 for _ in turned:
                     new = _turn(new)
                 if len(turned) >= 2:
@@ -226,8 +240,9 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                     if not here:
                         state = "bare" if new in ("neutral", "seen") else state
                 pending = []
-        if here and nots and nots[-1].text == "no" and nots[-1].end == clause.end and here[-1].end <= nots[-1].start:
-            here[-1].state, here[-1].cued, here[-1].cue = "exclude", True, nots[-1]  # "thrillers yes, horror no"
+        if here and nots and nots[-1].text in _FINAL and nots[-1].end == clause.end and here[-1].end <= nots[-1].start:
+            final: State = _FINAL[nots[-1].text]  # type: ignore[assignment]
+            here[-1].state, here[-1].cued, here[-1].cue = final, True, nots[-1]  # "thrillers yes, horror no"
         trailing = not here and bool(nots) and nots[-1].end >= clause.end - 2 and bool(before) and len(nots) % 2 == 1
         if trailing and (clause.session or nots[-1].text in ("no", "不")):
             # "I usually love thrillers, just not tonight": a negation with nothing of its own, at the end of its clause
@@ -252,9 +267,24 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 if isinstance(m, Mention) and not (
                     m.cue is not None
                     and m.cue.kind in ("want", "must", "exclude", "not", "session")
+                    and m.cue.start < m.start
                     and m.state != "neutral"
                 ):
                     m.state = "neutral"
+
+
+def _likened(words: Sequence[str], cue: Cue) -> bool:
+    """ "films that feel like Heat", "求 feel like 花样年华 的": a likeness, not a mood."""
+    before = words[max(0, cue.start - 1) : cue.start]
+    return cue.text.startswith("feel") and before in (
+        ["that"],
+        ["which"],
+        ["求"],
+        ["来"],
+        ["要"],
+        ["films"],
+        ["movies"],
+    )
 
 
 def _turn(state: State) -> State:
@@ -291,6 +321,18 @@ def _heads_list(parts: Sequence[Clause], number: int, at: int) -> bool:
     cue = clause.elements[at]
     following = parts[number + 1].elements
     return cue.end >= clause.end and bool(following) and isinstance(following[0], Mention)
+
+
+def _except(here: list[Mention], before: list[Mention]) -> None:
+    """ "..., Elf excepted", "恐怖片我不看，但异形是例外": the opposite of what was said of the others."""
+    if not here:
+        return
+    target = here[-1]
+    others = [m for m in before if m is not target and m.state != "bare"]
+    against = any(m.state in ("dislike", "exclude") for m in others[-1:]) or (
+        target.state in ("dislike", "exclude") and not others
+    )
+    target.state, target.cued, target.contrast = ("like" if against else "dislike"), True, True
 
 
 def _backwards(
@@ -332,12 +374,17 @@ def _backwards(
         if (
             mention.state == "exclude"
             and new in ("dislike", "neutral", "like")
-            and not (new == "like" and _pronoun(words, clause))
+            and not (new == "like" and (_pronoun(words, clause) or _carried(mention, clause)))
         ):
             continue
         mention.known = mention.known or mention.state == "seen"
         mention.state, mention.cued, mention.cue = new, True, cue
         mention.session = mention.session or bool(clause.session)
+
+
+def _carried(mention: Mention, clause: Clause) -> bool:
+    """Does its state come from a clause before ("no plastic, steel I love")?"""
+    return mention.cue is not None and mention.cue.start < clause.start
 
 
 def _sessions(parts: Sequence[Clause]) -> None:

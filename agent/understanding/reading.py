@@ -56,6 +56,8 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
     covered = _covered(len(w.words), elements, spans)
     parts = clauses(w.texts, w.punctuation, elements)
     command = command_of(spoken)
+    if command == "skip":
+        return Update(command="skip")
     polar = any(isinstance(e, Cue) and e.kind in ("like", "dislike", "exclude", "must") for e in elements)
     any_limit = [Constraint(attribute=name, op="eq", value=True) for name in vocabulary.schema.attributes]
     quiet = (command is not None and not polar) or bool(lifted(plain_line.text, any_limit, vocabulary.schema))
@@ -201,7 +203,7 @@ def _pruned(mentions: list[Mention], w: Words, vocabulary: Vocabulary, covered: 
                     explained = True
             if explained:
                 continue
-        if not mention.cued and match is not None and match.kind not in ("title", "typo"):
+        if not mention.cued and match is not None and match.kind not in ("title", "typo", "part", "person"):
             loose = sum(
                 1
                 for i in range(len(w.words))
@@ -224,7 +226,7 @@ def _update(
     session_constraints: list[Constraint] = []
     seen: list[str] = []
     unclear: list[Unclear] = []
-    must: dict[tuple[int, str, bool], list[tuple[str, str]]] = {}
+    must: dict[tuple[int, str, bool, int], list[tuple[str, str]]] = {}
 
     def put(mention: Mention, state: str, session: bool) -> None:
         evidence = _evidence(w, parts, mention)
@@ -248,7 +250,10 @@ def _update(
             entry = Entry(text=target.value, item_id=target.item_id, attribute=target.attribute, evidence=evidence)
             lists[f"session_{kind}" if session else kind].append(entry)
             if target.attribute and state == "must":
-                must.setdefault((mention.sentence, target.attribute, session), []).append((target.value, evidence))
+                group = len(must) if _both(w, parts, mention) else -1
+                must.setdefault((mention.sentence, target.attribute, session, group), []).append(
+                    (target.value, evidence)
+                )
             elif target.attribute and state == "exclude" and not mention.hedged and not mention.contrast:
                 limit = Constraint(attribute=target.attribute, op="none", value=(target.value,), evidence=evidence)
                 (session_constraints if session else constraints).append(limit)
@@ -263,7 +268,7 @@ def _update(
         put(mention, mention.state, mention.session)
         if mention.again:
             put(mention, mention.again, True)
-    for (_, attribute, session), values in must.items():
+    for (_, attribute, session, _), values in must.items():
         limit = Constraint(
             attribute=attribute, op="any", value=tuple(dict.fromkeys(v for v, _ in values)), evidence=values[0][1]
         )
@@ -286,6 +291,13 @@ def _update(
         constraints=tuple(dict.fromkeys(constraints)), session_constraints=tuple(dict.fromkeys(session_constraints)),
         wishes=tuple(wishes), seen=tuple(dict.fromkeys(seen)), unclear=tuple(unclear),
     )  # fmt: skip
+
+
+def _both(w: Words, parts: list[Clause], mention: Mention) -> bool:
+    """Must it have this and another value at once ("both funny and moving", "既好笑又感人")?"""
+    clause = parts[mention.clause]
+    texts = w.texts[clause.start : clause.end]
+    return bool({"both", "既", "又"} & set(texts)) or "同时" in "".join(texts)
 
 
 def _evidence(w: Words, parts: list[Clause], mention: Mention) -> str:

@@ -113,7 +113,7 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
     for cue in found_cues:
         watch = cue.kind == "want" and cue.text in ("watch", "see", "to see", "想 看")
         if (
-            (cue.kind in ("like", "dislike", "seen") or watch)
+            (cue.kind in ("like", "dislike", "seen") or watch or (cue.kind == "exclude" and "show" in cue.text))
             and cue.end in range(left, match.start + 1)
             and (closed and (is_cjk(texts[0][0]) or cue.text not in ("into", "more of a", "think")))
         ):
@@ -126,6 +126,14 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
             and not (starts and ends and len(w.words) == 2)
         ):
             return before != "的" or ends
+    if starts or bool(w.punctuation[match.start]):
+        for cue in found_cues:
+            if cue.start == match.end and cue.kind in ("back_like", "back_dislike", "back_except", "back_seen"):
+                return texts[0] not in _NEVER and (latin or len(texts) > 1)  # "alien is perfection"
+        if len(texts) > 1 and latin and any(c.start == match.end for c in found_cues):
+            return True
+    if is_cjk(texts[0][0]) and after in ("那", "这") and w.texts[match.end + 1 : match.end + 2] in (["部"], ["片"]):
+        return len(texts) > 1
     opened = starts or bool(w.punctuation[match.start]) or before in ("and", "or", "和", "跟", "与", "plus")
     if before in ("film", "movie", "watched", "rewatched", "saw", "影"):
         return closed

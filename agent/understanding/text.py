@@ -11,6 +11,7 @@ from importlib.resources import files
 
 _HARD = ".!?;\n。！？；…"
 _SOFT = ",、，:：()（）/|-—–~～+&"
+_FACES = "😍❤🥰👍🔥💯😻💕💖🤩🤮👎🥱😴🤢😒💤🙅"
 _QUOTES = '"“”„«»《》「」『』〈〉‘’*_`'
 
 
@@ -67,6 +68,12 @@ def tokenise(text: str) -> list[Token]:
         if len(folded) >= 1 and is_cjk(folded[0]):
             flush(at)
             tokens.append(Token(folded, at, at + 1, "c"))
+        elif char in _FACES:
+            flush(at)
+            tokens.append(Token(char, at, at + 1, "w"))
+        elif char in "<>≤≥＜＞" and text[at + 1 : at + 3].strip("= €$£¥")[:1].isdigit():
+            flush(at)
+            tokens.append(Token("under" if char in "<≤＜" else "over", at, at + 1, "w"))
         elif folded and (folded.isalnum() or char in "€$£¥"):
             if word and (
                 (word[-1].isdigit() or word[-1] == ".") != folded[0].isdigit() or char in "€$£¥" or word in "€$£¥"
@@ -113,7 +120,7 @@ def ranks() -> dict[str, int]:
 
 def everyday(word: str, within: int = 14_000) -> bool:
     """Is this an ordinary English word (or a plain inflection of one), among the `within` most frequent?"""
-    if ranks().get(word, 1 << 30) < within:
+    if ranks().get(word, 1 << 30) < within or word in words_named("contracted"):
         return True
     stems = []
     for ending, instead in (

@@ -101,7 +101,10 @@ def values_of(
         for value, count in schema.attributes[name].values.items():
             key = key_of(value)
             target = Target(None, name, value)
-            for form in dict.fromkeys(_plurals(key) if role == "topic" else (key,)):
+            forms = [*_plurals(key)] if role == "topic" else [key]
+            if "&" in value:
+                forms.append(key_of(value.replace("&", " and ")))
+            for form in dict.fromkeys(forms):
                 if form and target not in values[form]:
                     values[form].append(target)
             if role == "person":
