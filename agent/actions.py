@@ -239,6 +239,13 @@ def batch(args: Namespace) -> int:
     return 0
 
 
+def mcp(args: Namespace) -> int:
+    from snowmelt.agent.mcp_server import serve_mcp
+
+    serve_mcp(_recommender(args.directory, _llm(args)))
+    return 0
+
+
 def keys(args: Namespace) -> int:
     from snowmelt.agent.server import manage_keys
 

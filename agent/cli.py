@@ -142,6 +142,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--require-key", action="store_true", help="want an API key also from this machine")
     _add_model(serve)
 
+    mcp = commands.add_parser("mcp", help="tools for any assistant, over the Model Context Protocol (stdin, stdout)")
+    mcp.add_argument("directory", type=Path, metavar="DIR", help="a catalogue made by `snowmelt index`")
+    _add_model(mcp)
+
     keys = commands.add_parser("keys", help="API keys of the service")
     keys.add_argument("action", choices=("add", "list", "revoke"))
     keys.add_argument("name", nargs="?", help="the tenant (add), or the first characters of a hash (revoke)")

@@ -19,7 +19,7 @@ MAY = {
 # Modules of agent, from the top down: one imports only what stands on a lower line, or on its own.
 FLOORS = (
     ("cli",),
-    ("actions", "server", "driving"),
+    ("actions", "server", "driving", "mcp_server"),
     ("langchain",),
     ("desk",),
     ("front", "routes_items", "routes_people", "routes_talk"),
@@ -105,7 +105,7 @@ def test_agent_imports_downwards() -> None:
 
 @pytest.mark.parametrize("module", ["snowmelt.agent", "snowmelt.agent.cli"])
 def test_importing_is_light(module: str) -> None:
-    heavy = "{'chromadb', 'openai', 'llama_cpp', 'langchain_core', 'scipy', 'bm25s', 'pyarrow', 'sklearn', 'fastapi', 'ray'}"
+    heavy = "{'chromadb', 'openai', 'llama_cpp', 'langchain_core', 'scipy', 'bm25s', 'pyarrow', 'sklearn', 'fastapi', 'ray', 'mcp'}"
     code = f"import sys, {module}; print(*({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == ""
