@@ -22,7 +22,7 @@ Rows = NDArray[np.int64]
 
 BOUND = 5  # places that the model can move an item from its place without it, whatever it says
 # Without behaviour (chosen on validation people of ml-100k, evals/README.md): weights of standardised signals.
-DENSE, MEAN, BM25, FAMILIARITY = 1.0, 0.5, 0.5, 2.0
+DENSE, MEAN, BM25, FAMILIARITY = 1.0, 0.25, 0.75, 2.0
 # Fame speaks among the nearest share of what is allowed only, or the same famous films answer everybody. ml-100k, warm
 # people, 1 and 5 likes: NDCG@10 0.30 among all, 0.26 among half, 0.24 among 0.3, 0.13 among 0.05, 0.05 without it.
 AMONG = 0.3
@@ -45,8 +45,9 @@ def rank(
     if learned is not None:
         people = {n: v[0] for n, v in learned.contributions(one_person(liked, len(catalogue.ids))).items()}
     queries = _queries(catalogue, [] if people else liked, words)
-    texts = words if people or words else [_words(catalogue, row) for row in liked]
-    bm25 = catalogue.lexical.scores(" ".join(texts)) if texts else np.zeros(len(catalogue.ids), np.float32)
+    bm25 = catalogue.lexical.scores(" ".join(words)) if words else np.zeros(len(catalogue.ids), np.float32)
+    if liked and not people:
+        bm25 = standardise(bm25) + standardise(catalogue.lexical.alike(liked))
     rows = _candidates(catalogue, queries, bm25, people, familiarity, allowed, limit)
     if not len(rows):
         return [], {}
@@ -96,10 +97,6 @@ def _queries(catalogue: Catalogue, liked: Sequence[int], words: Sequence[str]) -
     """float32 [queries, dim]: the items as they are indexed, the words as the embedder reads questions."""
     own = np.asarray(catalogue.vectors[list(liked)], np.float32).reshape(-1, catalogue.vectors.shape[1])
     return np.concatenate([own, catalogue.embedder.queries(list(words))]) if words else own
-
-
-def _words(catalogue: Catalogue, row: int) -> str:
-    return catalogue.text(row) if len(catalogue.ids) <= EXACT else catalogue.titles[row]
 
 
 def _cosines(catalogue: Catalogue, queries: Floats, rows: Rows) -> Floats:

@@ -4,6 +4,7 @@ An ablation is a setting: `snowmelt(without=lift+dense)` takes signals away.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,12 @@ class _Learned:
         self.train, self.domains = train, np.array(domains, object)
         several = len(set(domains)) > 1
         heard = known.values if known is not None else None
-        learned = fit(train.likes, content(item_vectors(train), told, heard), train.seed, domains if several else None)
+        learned = fit(
+            train.likes,
+            content(_vectors(train), told, Lexical(train.texts), heard),
+            train.seed,
+            domains if several else None,
+        )
         names = str(train.settings.get("without", ""))
         self.learned = learned.without(*names.split("+")) if names else learned
 
@@ -69,7 +75,7 @@ class _Scene:
     `ranking.AMONG` only; `snowmelt(among=0.3)` shows what that costs."""
 
     def __init__(self, train: Train, known: Familiarity | None) -> None:
-        self.train, self.known, self.vectors = train, known, item_vectors(train)
+        self.train, self.known, self.vectors = train, known, _vectors(train)
         self.lexical = Lexical(train.texts)
         self.among = float(train.settings.get("among", 1.0))
         self.without = set(str(train.settings.get("without", "")).split("+"))
@@ -79,9 +85,8 @@ class _Scene:
         signals = {}
         if rows:
             cosines = self.vectors @ self.vectors[rows].T
-            words = " ".join(self.train.texts[row] for row in rows)
             signals = ranking.text_signals(cosines, cosines)
-            signals["bm25"] = ranking.BM25 * standardise(self.lexical.scores(words))
+            signals["bm25"] = ranking.BM25 * standardise(self.lexical.alike(rows))
         if self.known is not None:
             near = np.sum(list(signals.values()), axis=0) if signals else np.zeros(len(self.vectors), np.float32)
             signals["familiarity"] = ranking.fame(self.known, slice(None), near, self.among)
@@ -89,6 +94,11 @@ class _Scene:
         return Answer(
             np.sum(kept, axis=0) if kept else np.zeros(len(self.train.ids), np.float32), "" if kept else "blank"
         )
+
+
+def _vectors(train: Train) -> NDArray[np.float32]:
+    """Of everything that is told of an item, as the product embeds it."""
+    return item_vectors(replace(train, settings={**train.settings, "text": "all"}))
 
 
 def _scorer(train: Train, known: Familiarity | None) -> Scorer:

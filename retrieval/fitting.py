@@ -25,7 +25,7 @@ from snowmelt.retrieval.transfer import Content, content
 
 Floats = NDArray[np.float32]
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 5  # versions; older ones are removed by the next fit
 FEWEST = 20  # people with two likes; with fewer there is nothing to learn
 
@@ -84,7 +84,7 @@ def content_of(catalogue: Catalogue, familiarity: Floats | None) -> Content:
     kinds = {n: a.kind for n, a in catalogue.schema.attributes.items()}
     used = {n for n, kind in kinds.items() if kind in ("category", "list", "number")}
     told = [{n: v for n, v in item.attributes.items() if n in used} for item in catalogue.items]
-    return content(catalogue.vectors, told, familiarity)
+    return content(catalogue.vectors, told, catalogue.lexical, familiarity)
 
 
 def read_likes(path: Path, rows: Mapping[str, int]) -> tuple[Any, int]:

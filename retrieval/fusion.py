@@ -85,7 +85,11 @@ def learn(lessons: Sequence[Lesson], names: Sequence[str]) -> dict[str, float]:
     if not stacks:
         return dict.fromkeys(names, 0.0)
     x, found = np.concatenate(stacks), np.concatenate(hidden)
-    weights = _ascend(x, found, np.concatenate(total), _logit(x, found))
+    silent = (x.std(axis=1) < 1e-6).all(axis=0)  # what says the same of every candidate teaches no weight
+    weights = np.zeros(len(names))
+    if not silent.all():
+        x = np.ascontiguousarray(x[:, :, ~silent])
+        weights[~silent] = _ascend(x, found, np.concatenate(total), _logit(x, found))
     return {name: float(w) for name, w in zip(names, weights, strict=True)}
 
 

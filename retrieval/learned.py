@@ -19,14 +19,16 @@ LEAST = 3  # likes from which an item has behaviour of its own; below, its conte
 KNOTS = (1, 3, 5, 10)
 FACTORS, ALPHA, STRENGTH = 64, 4.0, 30.0  # of ALS
 ASPECTS, STARTS = 20, 4
-OWN = ("dense", "attributes", "familiarity")  # what content says of an item
+OWN = ("dense", "bm25", "attributes", "familiarity")  # what content says of an item
 NAMES = ("popularity", "lift", "neighbours", "factors", "aspects", *OWN)
-# Where too few people teach: about the mean of what ml-100k, lastfm-hetrec and amazon-office teach.
+# Where too few people teach: about the mean of what ml-100k, lastfm-hetrec and amazon-office teach, for items with
+# behaviour; for items without it, content first, since a map from few items tells little (redial).
 DEFAULT = Weights(
     NAMES, KNOTS,
-    ((0.3, 0.3, 0.05, 0.15, 0.6, 0.1, 0.05, 0.0), (0.3, 0.5, 0.1, 0.25, 0.5, 0.15, 0.05, 0.0),
-     (0.2, 0.5, 0.1, 0.3, 0.5, 0.15, 0.05, 0.0), (0.1, 0.5, 0.15, 0.4, 0.5, 0.2, 0.05, 0.0)),
+    ((0.3, 0.3, 0.05, 0.15, 0.6, 0.1, 0.05, 0.05, 0.0), (0.3, 0.5, 0.1, 0.25, 0.5, 0.15, 0.05, 0.05, 0.0),
+     (0.2, 0.5, 0.1, 0.3, 0.5, 0.15, 0.05, 0.05, 0.0), (0.1, 0.5, 0.15, 0.4, 0.5, 0.2, 0.05, 0.05, 0.0)),
 )  # fmt: skip
+STRANGE = Weights(NAMES, KNOTS, ((0.02, 0.02, 0.02, 0.05, 0.05, 0.2, 0.25, 0.05, 0.0),) * len(KNOTS))
 
 
 @dataclass(frozen=True)
@@ -93,17 +95,17 @@ class Learned:
     def map(self) -> Map:
         return fit_map(self.content.features(), self.behaviour.rows, self.new_rows)
 
-    def known(self, liked: Sparse) -> dict[str, Floats]:
-        """Signals of items with behaviour, name -> [people, m]. `liked` csr [people, items]."""
-        rows = self.behaviour.rows
-        own = self.content.signals(liked, rows)
-        return self.behaviour.signals(liked[:, rows].tocsr()) | {n: standardise(v) for n, v in own.items()}
+    def known(self, liked: Sparse, own: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Signals of items with behaviour, name -> [people, m]. `liked` csr [people, items]; `own`: what content says
+        of them."""
+        spoken = {n: standardise(v) for n, v in own.items()}
+        return self.behaviour.signals(liked[:, self.behaviour.rows].tocsr()) | spoken
 
-    def new(self, liked: Sparse, known: Mapping[str, Floats]) -> dict[str, Floats]:
+    def new(self, known: Mapping[str, Floats], own: Mapping[str, Floats]) -> dict[str, Floats]:
         """Signals of items without behaviour, name -> [people, u]: what behaviour says, through the map of `known`;
-        what content says, directly."""
+        what content says of these items (`own`), directly."""
         mapped = {n: standardise(self.map(v)) for n, v in known.items() if n not in OWN}
-        return mapped | {n: standardise(v) for n, v in self.content.signals(liked, self.new_rows).items()}
+        return mapped | {n: standardise(v) for n, v in own.items()}
 
     def every(self, liked: Sparse) -> dict[str, Floats]:
         """Signals of all items on one scale, name -> [people, items]; through the map where there is no behaviour."""
@@ -125,7 +127,8 @@ class Learned:
             weights = _per_person(self.tables[table], liked)
             return {name: weights[name] * values for name, values in self.every(liked).items()}
         rows, new = self.behaviour.rows, self.new_rows
-        known, weights = self.known(liked), _per_person(self.tables["known"], liked)
+        own, weights = self.content.signals(liked), _per_person(self.tables["known"], liked)
+        known = self.known(liked, {n: v[:, rows] for n, v in own.items()})
         result = {}
         for name, values in known.items():
             result[name] = np.zeros(liked.shape, np.float32)
@@ -133,7 +136,8 @@ class Learned:
         if len(new):
             total = np.sum([values[:, rows] for values in result.values()], axis=0)
             weights = _per_person(self.tables["new"], liked)
-            wanted = np.sum([weights[name] * values for name, values in self.new(liked, known).items()], axis=0)
+            signals = self.new(known, {n: v[:, new] for n, v in own.items()})
+            wanted = np.sum([weights[name] * values for name, values in signals.items()], axis=0)
             place = np.argsort(np.argsort(wanted, axis=1), axis=1)
             result["inherited"] = np.zeros(liked.shape, np.float32)
             result["inherited"][:, new] = np.take_along_axis(np.sort(self.map(total), axis=1), place, axis=1)
@@ -147,6 +151,12 @@ class Learned:
         if len(self.new_rows):
             result[self.new_rows] = np.clip(self.map(known), 0, known.max())
         return standardise(result)
+
+    def popularity(self) -> Floats:
+        """ln(1 + likes), [items]; an item with too few to have behaviour counts as in the middle: (LEAST - 1) / 2."""
+        result = np.full(len(self.content.vectors), np.log1p((LEAST - 1) / 2), np.float32)
+        result[self.behaviour.rows] = np.log1p(self.behaviour.likes)
+        return result
 
     def without(self, *names: str) -> "Learned":
         """The same with these signals taken away (for ablations)."""

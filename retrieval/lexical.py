@@ -3,7 +3,8 @@
 import re
 import unicodedata
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,34 @@ class Lexical:
         if not words:
             return np.zeros(self.count, np.float32)
         return np.asarray(self._index.get_scores(words), np.float32)
+
+    @property
+    def words(self) -> int:
+        return len(self._index.scores["indptr"]) - 1
+
+    @cached_property
+    def by_item(self) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
+        """Weight of each word in each item, by item: csr arrays (data, words, indptr [items + 1])."""
+        index = self._index.scores
+        order = np.argsort(index["indices"], kind="stable")
+        words = np.repeat(np.arange(self.words, dtype=np.int32), np.diff(index["indptr"]))
+        ends = np.cumsum(np.bincount(index["indices"], minlength=self.count))
+        return np.asarray(index["data"])[order], words[order], np.concatenate([[0], ends])
+
+    def alike(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        """How much every item shares with the items `rows`, float32 [items]: BM25 with their words as the query, a word
+        counting for each of them, by the root of its weight there. (Beside the plain query on validation people, 5
+        likes: ml-100k 0.167 against 0.155, lastfm-hetrec 0.220 against 0.213, redial's new films 0.35 against 0.29.)"""
+        data, words, ends = self.by_item
+        index, query = self._index.scores, np.zeros(self.words, np.float32)
+        for row in rows:
+            own = slice(ends[row], ends[row + 1])
+            query[words[own]] += np.sqrt(data[own])
+        found = np.zeros(self.count, np.float32)
+        for word in np.flatnonzero(query):
+            own = slice(index["indptr"][word], index["indptr"][word + 1])
+            found[index["indices"][own]] += query[word] * index["data"][own]
+        return found
 
     def top(self, query: str, k: int, mask: NDArray[np.bool_] | None = None) -> list[int]:
         """Rows of the `k` best matches (score above 0), best first, ties by row."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snowmelt.retrieval import prior
 from snowmelt.retrieval.fusion import Lesson, Weights, learn
-from snowmelt.retrieval.learned import DEFAULT, KNOTS, LEAST, NAMES, Learned, fit_behaviour
+from snowmelt.retrieval.learned import DEFAULT, KNOTS, LEAST, NAMES, STRANGE, Learned, fit_behaviour
 from snowmelt.retrieval.transfer import Content
 
 Floats = NDArray[np.float32]
@@ -20,8 +20,9 @@ POOL = 120  # candidates of a lesson: the best by `DEFAULT`
 SHOWN = 12  # candidates of a lesson for short lists: one hidden like, the rest drawn by their popularity
 PLAYED = 450  # people played as cold in one part; each is played twice in the lessons for "known"
 SMALL = 1500  # people up to which two parts are played
+STRANGERS = 2  # times that a fifth of the items are played as new
 BLOCK = 64  # people whose signals are held at a time
-ENOUGH = 30  # people; where fewer teach, `DEFAULT` stands
+DOUBT = 100  # people that the weights before (of fewer likes, at first of `DEFAULT`) count for beside those that teach
 
 
 def fit(
@@ -40,7 +41,7 @@ def fit(
         rng = np.random.default_rng([seed, part])
         taught = _taught(others, rows, content, seed)
         for _ in range(2):
-            _play(lessons["known"], X, played, taught.known, rows, rng)
+            _play(lessons["known"], X, played, _known_of(taught), rows, rng)
         if part:
             continue
         every = np.arange(X.shape[1])
@@ -48,27 +49,40 @@ def fit(
         for name in sorted(set(domains or ())):
             inside = np.flatnonzero(np.asarray(domains, object) == name)
             _play(lessons[f"to {name}"], X, played, partial(_every_of, taught, inside), inside, rng, apart=inside)
-        shuffled = rng.permutation(rows)
-        fresh, rows = np.sort(shuffled[: len(rows) // 5]), np.sort(shuffled[len(rows) // 5 :])
-        if len(rows) > 1 and len(fresh):
-            taught = _taught(others, rows, content, seed)
-            _play(lessons["new"], X, played, partial(_new_of, taught, fresh), fresh, rng, apart=fresh)
-    tables = {key: _table(lessons[key]) for key in ("known", "new", "shown", *sorted(lessons))}
+        liked = rng.permutation(np.flatnonzero(prior.popularity(X)))
+        for fresh in map(np.sort, np.array_split(liked, 5)[:STRANGERS]):
+            left = np.setdiff1d(rows, fresh)
+            if len(left) > 1 and len(fresh):
+                taught = _taught(others, left, content, seed)
+                _play(lessons["new"], X, played, _new_of(taught, fresh), fresh, rng, apart=fresh)
+    keys = ("known", "new", "shown", *sorted(lessons))
+    tables = {key: _table(lessons[key], STRANGE if key == "new" else DEFAULT) for key in keys}
     rows = np.flatnonzero(prior.popularity(X) >= least).astype(np.int64)
     return Learned(content, fit_behaviour(X, rows, seed), tables)
 
 
 def _taught(X: Sparse, rows: Rows, content: Content, seed: int) -> Learned:
-    return Learned(content, fit_behaviour(X, rows, seed), {"known": DEFAULT, "new": DEFAULT})
+    return Learned(content, fit_behaviour(X, rows, seed), {"known": DEFAULT, "new": STRANGE})
 
 
 def _every_of(learned: Learned, inside: Rows, liked: Sparse) -> dict[str, Floats]:
     return {name: values[:, inside] for name, values in learned.every(liked).items()}
 
 
-def _new_of(learned: Learned, fresh: Rows, liked: Sparse) -> dict[str, Floats]:
-    place = np.searchsorted(learned.new_rows, fresh)
-    return {name: values[:, place] for name, values in learned.new(liked, learned.known(liked)).items()}
+def _known_of(learned: Learned) -> Callable[[Sparse], dict[str, Floats]]:
+    home = learned.content.at(learned.behaviour.rows)
+    return lambda liked: learned.known(liked, learned.content.signals(liked, home))
+
+
+def _new_of(learned: Learned, fresh: Rows) -> Callable[[Sparse], dict[str, Floats]]:
+    known, place = _known_of(learned), np.searchsorted(learned.new_rows, fresh)
+    strangers = learned.content.at(learned.new_rows)
+
+    def signals(liked: Sparse) -> dict[str, Floats]:
+        found = learned.new(known(liked), learned.content.signals(liked, strangers))
+        return {name: values[:, place] for name, values in found.items()}
+
+    return signals
 
 
 def _parts(X: Sparse, seed: int) -> list[tuple[Rows, Sparse]]:
@@ -145,10 +159,13 @@ def _short(
     return Lesson(cut, best == like[:, None], np.ones(len(keys), np.int64))
 
 
-def _table(lessons: Mapping[int, Sequence[Lesson]]) -> Weights:
-    rows = []
+def _table(lessons: Mapping[int, Sequence[Lesson]], otherwise: Weights) -> Weights:
+    rows, before = [], otherwise.at(KNOTS[0])
     for k in KNOTS:
-        taught = sum(int(lesson.hidden.any(axis=1).sum()) for lesson in lessons[k])
-        found = learn(lessons[k], NAMES) if taught >= ENOUGH else DEFAULT.at(k)
-        rows.append(tuple(round(found[name], 4) for name in NAMES))
+        found = learn(lessons[k], NAMES)
+        people, size = sum(int(one.hidden.any(axis=1).sum()) for one in lessons[k]), sum(found.values())
+        if size > 0:
+            trust, scale = people / (people + DOUBT), size / sum(before.values())
+            before = {n: trust * found[n] + (1 - trust) * scale * w for n, w in before.items()}
+        rows.append(tuple(round(before[name], 4) for name in NAMES))
     return Weights(NAMES, KNOTS, tuple(rows))

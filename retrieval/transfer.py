@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from snowmelt.retrieval.lexical import Lexical
 
 Floats = NDArray[np.float32]
 Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
@@ -24,33 +25,48 @@ BLOCK = 64  # people whose likes are compared with the catalogue at a time
 class Content:
     """Items as numbers, in row order. `vectors` float32 [items, dim], length 1; `values` csr float32 [items, values],
     an item's attribute values weighted by rarity, length 1 or empty; `numbers` float32 [items, numeric], standardised.
-    `familiarity` float32 [items]: how well known a language model takes an item to be, 0 where none was asked.
+    `bm25` csr float32 [items, words]: BM25's weights. `familiarity` float32 [items]: how well known a language model
+    takes an item to be, 0 where none was asked.
     """
 
     vectors: Floats
     values: Sparse
     numbers: Floats
     familiarity: Floats
+    bm25: Sparse
 
-    def signals(self, liked: Sparse, rows: NDArray[np.integer] | slice = slice(None)) -> dict[str, Floats]:
-        """dense: cosine to the nearest like. attributes: mean cosine of attribute values. Each [people, rows]; with
-        familiarity, which is the same for all.
+    def at(self, rows: NDArray[np.integer]) -> "Content":
+        """The same of these items alone (a copy)."""
+        return Content(
+            self.vectors[rows], self.values[rows], self.numbers[rows], self.familiarity[rows], self.bm25[rows]
+        )
+
+    def signals(self, liked: Sparse, among: "Content | None" = None) -> dict[str, Floats]:
+        """dense: cosine to the nearest like. bm25: shared words, as `Lexical.alike`. attributes: mean cosine of values.
+        Each [people, items of `among`] (None: all); with familiarity, which is the same for all.
 
         `liked` csr [people, items]; an item's own likes say nothing of it but that it is itself: cosine 1.
         """
-        vectors, values = self.vectors[rows], self.values[rows]
-        dense = np.zeros((liked.shape[0], len(vectors)), np.float32)
+        from scipy.sparse import csr_matrix
+
+        among = among or self
+        count = np.diff(liked.indptr)
+        dense = np.zeros((liked.shape[0], len(among.vectors)), np.float32)
         for start in range(0, liked.shape[0], BLOCK):
             part = liked[start : start + BLOCK]
             items, place = np.unique(part.indices, return_inverse=True)
             some = np.flatnonzero(np.diff(part.indptr))  # reduceat wants no empty runs
             if len(some):
-                cosine = self.vectors[items] @ vectors.T
+                cosine = self.vectors[items] @ among.vectors.T
                 dense[start + some] = np.maximum.reduceat(cosine[place], part.indptr[some], axis=0)
-        count = np.maximum(np.diff(liked.indptr), 1)[:, None].astype(np.float32)
-        attributes = np.asarray((liked @ self.values @ values.T).todense(), np.float32) / count
-        known = np.tile(self.familiarity[rows], (liked.shape[0], 1))
-        return {"dense": dense, "attributes": attributes, "familiarity": known}
+        person = csr_matrix((liked.data, np.arange(liked.nnz), liked.indptr), shape=(liked.shape[0], liked.nnz))
+        words, values = person @ self.bm25[liked.indices].sqrt(), person @ self.values[liked.indices]
+        return {
+            "dense": dense,
+            "bm25": np.asarray((words @ among.bm25.T).toarray(), np.float32),
+            "attributes": (values @ among.values.T).toarray() / np.maximum(count, 1)[:, None].astype(np.float32),
+            "familiarity": np.tile(among.familiarity, (liked.shape[0], 1)),
+        }
 
     def features(self) -> Floats:
         """What the map reads, float32 [items, features]: constant, vectors, numbers, the frequent attribute values."""
@@ -60,7 +76,9 @@ class Content:
         return np.hstack([np.ones((len(self.vectors), 1), np.float32), self.vectors, numbers, values])
 
 
-def content(vectors: Floats, attributes: Sequence[Mapping[str, Any]], familiarity: Floats | None = None) -> Content:
+def content(
+    vectors: Floats, attributes: Sequence[Mapping[str, Any]], lexical: Lexical, familiarity: Floats | None = None
+) -> Content:
     """`attributes`: one mapping an item (lists or tuples of strings, strings, numbers); other kinds are left out."""
     from scipy.sparse import csr_matrix
 
@@ -90,7 +108,8 @@ def content(vectors: Floats, attributes: Sequence[Mapping[str, Any]], familiarit
         spread = np.sqrt(np.where(known, (numbers - mean) ** 2, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
         numbers = np.where(known, (numbers - mean) / np.maximum(spread, 1e-9), 0).astype(np.float32)
     known_to_model = np.zeros(len(attributes), np.float32) if familiarity is None else familiarity
-    return Content(np.asarray(vectors, np.float32), values, numbers, np.asarray(known_to_model, np.float32))
+    bm25 = csr_matrix(lexical.by_item, shape=(len(attributes), lexical.words))
+    return Content(np.asarray(vectors, np.float32), values, numbers, np.asarray(known_to_model, np.float32), bm25)
 
 
 @dataclass(frozen=True)

@@ -134,3 +134,26 @@ def test_bad_tables_are_named(fitted, tmp_path, text, words) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=words):
         fitting.fit_catalogue(fitted[0], path)
+
+
+def test_few_people_hardly_move_the_default_weights() -> None:
+    from snowmelt.retrieval.fusion import Lesson
+    from snowmelt.retrieval.learned import DEFAULT, KNOTS, NAMES
+    from snowmelt.retrieval.playing import _table
+
+    def lessons(people: int):  # only `dense` finds what is hidden
+        rng = np.random.default_rng(0)
+        hidden = rng.random((people, 30)) < 0.1
+        hidden[:, 0] = True
+        signals = {n: rng.normal(size=hidden.shape).astype(np.float32) for n in NAMES}
+        signals["dense"] = signals["dense"] + 3 * hidden
+        one = [Lesson(signals, hidden, hidden.sum(axis=1))]
+        return dict.fromkeys(KNOTS, one)
+
+    def share(people: int) -> float:
+        row = _table(lessons(people), DEFAULT).at(1)
+        return row["dense"] / sum(row.values())
+
+    first = DEFAULT.at(1)["dense"] / sum(DEFAULT.at(1).values())
+    assert first < share(5) < first + 0.1 and share(2000) > 0.6
+    assert _table({k: [] for k in KNOTS}, DEFAULT).at(3) == DEFAULT.at(1)

@@ -67,3 +67,18 @@ def test_top() -> None:
     tied = Lexical(["same words"] * 4)
     assert tied.top("same", 3) == [0, 1, 2]
     assert not Lexical(["", ""]).scores("x").any()
+
+
+def test_alike_shares_rare_words_and_is_what_learning_reads() -> None:
+    sparse = pytest.importorskip("scipy.sparse", reason="pip install snowmelt[fit]")
+    from snowmelt.retrieval.transfer import content
+
+    texts = ["the red fox", "the grey fox", "the blue whale", "the red fox and the whale", "", "狐狸"]
+    lexical = Lexical(texts)
+    found = lexical.alike([0, 2])
+    assert found[0] > found[1] > found[4] == 0 and found[5] == 0 and found[3] > found[1]
+    both = lexical.alike([0]) + lexical.alike([2])
+    assert np.allclose(found, both, atol=1e-5)
+    liked = sparse.csr_matrix(np.array([[1, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1]], np.float32))
+    signals = content(np.eye(6, dtype=np.float32), [{}] * 6, lexical).signals(liked)["bm25"]
+    assert np.allclose(signals, [found, lexical.alike([5])], atol=1e-5)
