@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent import calibration, familiarity
-from snowmelt.agent.after import POOL, After, arrange, in_order
+from snowmelt.agent.after import POOL, USUAL, After, arrange, in_order
 from snowmelt.agent.dialogue import turn
 from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.llm import LLM, open_llm
@@ -42,7 +42,7 @@ class Recommender:
     catalogue: Catalogue
     llm: LLM | None
     deadline: float | None = DEADLINE
-    after: After = After()
+    after: After = USUAL
     vocabulary: Vocabulary = field(init=False)
     learned: Learned | None = field(init=False)
     familiarity: Familiarity | None = field(init=False)
@@ -71,7 +71,7 @@ class Recommender:
         return cls(Catalogue.open(directory, embedder), llm)
 
     def recommend(self, profile: Profile, limit: int = 5, after: After | None = None) -> list[Recommendation]:
-        """min(limit, available) distinct items, best first: all constraints met, none seen. `after` None: `self.after`."""
+        """min(limit, available) distinct items, best first: all constraints met, none seen; `after` None: its own."""
         return self.ranked(profile, limit, after)[0]
 
     def ranked(self, profile: Profile, limit: int, after: After | None = None) -> tuple[list[Recommendation], bool]:
@@ -90,12 +90,9 @@ class Recommender:
             return [], False
         base = np.sum(list(signals.values()), axis=0) if signals else np.zeros(len(rows), np.float32)
         chosen = arrange(after or self.after, self.catalogue, profile, rows, base, limit, self.popularity)
-        less = in_order(base, chosen)
         chosen = chosen[: max(ASKED, limit)]
-        if less[chosen].any():
-            signals["after"], base = less, base + less
-        rows, base = [rows[i] for i in chosen], base[chosen]
-        signals = {name: values[chosen] for name, values in signals.items()}
+        rows, before, base = [rows[i] for i in chosen], base[chosen], in_order(base, chosen)
+        signals = {name: values[chosen] for name, values in signals.items()} | {"after": base - before}
         total, degraded = base, False
         titles, at = self.catalogue.titles, self.catalogue.rows
         liked = [titles[at[i]] for i in profile.liked_ids if i in at] or [e.text for e in profile.likes]
