@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
+from snowmelt.agent.after import After
 from snowmelt.agent.llm import LLM, ModelError, open_llm
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.settings import api_key_for, cache_folder, master_key
@@ -164,9 +165,10 @@ def recommend(args: Namespace) -> int:
     if not (args.likes or args.likes_id or args.profile):
         raise InputError("recommend: nothing to go by; give --likes TEXT, --likes-id IDS or --profile FILE")
     profile = _profile(args.profile) if args.profile else Profile()
+    after = After(args.discovery, args.diversity, args.calibration, args.exploration)
     recommender = _recommender(args.directory, _llm(args))
     profile = _with_likes(recommender, profile, args)
-    found, degraded = recommender.ranked(profile, args.limit)
+    found, degraded = recommender.ranked(profile, args.limit, after)
     if args.json:
         rows = [
             {"id": r.item.id, "title": r.item.title, "score": r.score, "reason": r.reason,

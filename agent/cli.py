@@ -108,6 +108,13 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_argument("--profile", type=Path, metavar="FILE", help="a profile as JSON")
     recommend.add_argument("--limit", type=int, default=5, metavar="N", help="items to recommend (default %(default)s)")
     recommend.add_argument("--json", action="store_true", help="print JSON")
+    for name, usual, what in (
+        ("discovery", 0.5, "at 0.5 no more popular than what is liked, at 1 as the mean item"),
+        ("diversity", 0.0, "items unlike each other"),
+        ("calibration", 0.0, "kinds in the proportions of what is liked"),
+        ("exploration", 0.0, "luck for items that few people have met"),
+    ):
+        recommend.add_argument(f"--{name}", type=float, default=usual, metavar="0..1", help=f"{what} (%(default)s)")
     _add_model(recommend)
 
     batch = commands.add_parser("batch", help="a list for each of many profiles")

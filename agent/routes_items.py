@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from snowmelt.agent.access import TheCaller, TheService
+from snowmelt.agent.after import After
 from snowmelt.agent.metrics import KIND
 from snowmelt.agent.problems import Stop, documented
 from snowmelt.agent.recommender import Recommender
@@ -37,7 +38,7 @@ router = APIRouter(prefix="/v1")
 async def recommend(body: RecommendIn, request: Request, caller: TheCaller, s: TheService) -> Any:
     """A list for the profile in the request. Nothing is stored."""
     room, profile = s.room(body.catalogue), body.profile.profile()
-    work = s.rooms.answer(room, caller.name, lambda r: r.ranked(profile, body.limit))
+    work = s.rooms.answer(room, caller.name, lambda r: r.ranked(profile, body.limit, body.after.after()))
     (found, late), failed = await while_there(request, work)
     if degraded := bool(late) or failed:
         s.metrics.degraded()
@@ -48,7 +49,7 @@ async def recommend(body: RecommendIn, request: Request, caller: TheCaller, s: T
 async def batch(body: BatchIn, request: Request, caller: TheCaller, s: TheService) -> Any:
     """Lists for up to 100 profiles, in their order, within one deadline. Nothing is stored."""
     room, profiles = s.room(body.catalogue), [p.profile() for p in body.profiles]
-    work = s.rooms.answer(room, caller.name, lambda r: _all(r, profiles, body.limit))
+    work = s.rooms.answer(room, caller.name, lambda r: _all(r, profiles, body.limit, body.after.after()))
     lists, failed = await while_there(request, work)
     if degraded := failed or any(late for _, late in lists):
         s.metrics.degraded()
@@ -59,8 +60,10 @@ async def batch(body: BatchIn, request: Request, caller: TheCaller, s: TheServic
     }
 
 
-def _all(r: Recommender, profiles: Sequence[Profile], limit: int) -> list[tuple[list[Recommendation], bool]]:
-    lists = [r.ranked(profile, limit) for profile in profiles]
+def _all(
+    r: Recommender, profiles: Sequence[Profile], limit: int, after: After
+) -> list[tuple[list[Recommendation], bool]]:
+    lists = [r.ranked(profile, limit, after) for profile in profiles]
     return [(found, bool(late)) for found, late in lists]
 
 

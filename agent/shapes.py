@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from snowmelt.agent.after import After
 from snowmelt.agent.types import Profile, Recommendation, Reply
 from snowmelt.retrieval.items import Item
 
@@ -11,6 +12,7 @@ MOST_TEXT, MOST_PROFILES, MOST_ITEMS = 2000, 100, 50
 Short = Annotated[str, StringConstraints(max_length=500)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ItemId = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 Limit = Annotated[int, Field(ge=1, le=MOST_ITEMS, strict=True, description="how many items, at most 50")]
 CatalogueName = Annotated[
     str | None, Field(default=None, max_length=128, description="which catalogue; left out: the first one")
@@ -73,6 +75,18 @@ class SayIn(In):
     text: Annotated[str, StringConstraints(min_length=1, max_length=MOST_TEXT)]
 
 
+class AfterIn(In):
+    """What comes after ranking, each from 0 (off) to 1."""
+
+    discovery: Share = Field(default=0.5, description="at 0.5 no more popular than what is liked, at 1 as the mean item")
+    diversity: Share = Field(default=0.0, description="items unlike each other")
+    calibration: Share = Field(default=0.0, description="kinds in the proportions of what is liked")
+    exploration: Share = Field(default=0.0, description="luck for items that few people have met")
+
+    def after(self) -> After:
+        return After(**self.model_dump())
+
+
 class RecommendIn(In):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"profile": {"likes": ["a warm film about cooking"]}, "limit": 3}]}
@@ -80,6 +94,7 @@ class RecommendIn(In):
     catalogue: CatalogueName = None
     profile: ProfileIn
     limit: Limit = 5
+    after: AfterIn = AfterIn()
 
 
 class BatchIn(In):
@@ -89,6 +104,7 @@ class BatchIn(In):
     catalogue: CatalogueName = None
     profiles: list[ProfileIn] = Field(min_length=1, max_length=MOST_PROFILES)
     limit: Limit = 5
+    after: AfterIn = AfterIn()
 
 
 class FeedbackIn(In):
