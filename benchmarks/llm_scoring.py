@@ -27,6 +27,7 @@ def prefill(llm: GGUF, tokens: list[int], threads: int) -> float:
     params.n_ctx, params.n_threads, params.n_threads_batch = len(tokens), threads, threads
     params.n_batch = params.n_ubatch = 512
     context = c.llama_init_from_model(engine.model, params)
+    assert context is not None
     batch = c.llama_batch_init(512, 0, 1)
     began = time.perf_counter()
     for at in range(0, len(tokens), 512):

@@ -204,6 +204,7 @@ def test_a_new_domain_is_ranked_from_the_old_one(tmp_path: Path):
     data = load(folder)
     split = splits.make(data, "domain", target="b")
     for person in split.final.people:
+        assert person.gold is not None
         assert {data.records[r]["domain"] for r in person.order} == {"a"}
         assert {data.records[r]["domain"] for r in person.gold} == {"b"}
     result = evaluate(folder, split="domain", target="b", arms=["popularity", "ease"], reveal=[0, 4])
@@ -256,12 +257,12 @@ def test_ties_do_not_follow_the_file(taste: Path, tmp_path: Path):
     evaluate(taste, arms=[f"{tmp_path / 'flat.py'}:flat"], reveal=[1], out=tmp_path / "run")
     lines = [line.split() for line in next((tmp_path / "run" / "trec").glob("*.run")).open()]
     assert len({item for _, _, item, rank, *_ in lines if rank == "1"}) > 15  # of 30 people
-    scores, rows = np.array([1, np.nan, 3, 1, 3], np.float32), np.arange(5)
+    scores, rows = np.array([1, np.nan, 3, 1, 3], np.float32), np.arange(5, dtype=np.int32)
     ranked = {tuple(rank(scores, rows, 3, person, 0).tolist()) for person in range(60)}
     assert ranked == {(2, 4, 0), (2, 4, 3), (4, 2, 0), (4, 2, 3)}
     for person in range(20):  # what else is ranked does not change a person's own order
-        everything = rank(np.zeros(50, np.float32), np.arange(50), 50, person, 0).tolist()
-        some = rank(np.zeros(25, np.float32), np.arange(0, 50, 2), 25, person, 0).tolist()
+        everything = rank(np.zeros(50, np.float32), np.arange(50, dtype=np.int32), 50, person, 0).tolist()
+        some = rank(np.zeros(25, np.float32), np.arange(0, 50, 2, dtype=np.int32), 25, person, 0).tolist()
         assert [row for row in everything if row % 2 == 0] == some
 
 

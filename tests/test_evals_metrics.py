@@ -173,7 +173,7 @@ def test_auc_agrees_with_sklearn_ties_included():
         likes, dislikes = rng.integers(0, 6, rng.integers(1, 20)), rng.integers(0, 5, rng.integers(1, 20))
         truth = [1] * len(likes) + [0] * len(dislikes)
         expected = sklearn.roc_auc_score(truth, np.concatenate([likes, dislikes]))
-        assert metrics.auc(likes, dislikes) == pytest.approx(expected, abs=1e-9)
+        assert metrics.auc(likes.tolist(), dislikes.tolist()) == pytest.approx(expected, abs=1e-9)
     assert math.isnan(metrics.auc([], [1.0])) and math.isnan(metrics.auc([1.0], []))
 
 

@@ -33,10 +33,10 @@ class Scripted:
 
 
 def train(folder: Path, model: str | None = "local") -> Train:
-    none = np.empty(0)
+    none, bare = np.empty(0), np.empty(0, np.float32)
     records = tuple({"id": f"i{n}", "title": title} for n, title in enumerate(TITLES))
     ids = tuple(f"i{n}" for n in range(len(TITLES)))
-    return Train(ids, records, TITLES, 0, none.astype(np.int32), none.astype(np.int32), none, none,
+    return Train(ids, records, TITLES, 0, none.astype(np.int32), none.astype(np.int32), bare, none,
                  none.astype(bool), "implicit", False, 0, folder, model)  # fmt: skip
 
 

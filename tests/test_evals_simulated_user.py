@@ -3,6 +3,7 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def numbers(data: Dataset, rows) -> list[int]:
     return [int(data.ids[r][1:]) for r in rows]
 
 
-def items(rows, kind="items") -> Asked:
+def items(rows, kind: Literal["items", "versus"] = "items") -> Asked:
     return Asked(kind, "Which of these?", tuple(Option(f"Title{r}q", item_id=f"i{r}") for r in rows))
 
 
