@@ -131,7 +131,7 @@ def test_no_held_out_row_is_in_what_a_system_gets(tmp_path: Path, kind: splits.K
     data = load(world(tmp_path / "taste", clusters=5))
     split = splits.make(data, kind, seed=4)
     for stage in filter(None, (split.tune, split.final)):
-        trained = {(data.users[data.user[r]], data.item[r]) for r in stage.train}
+        trained = {(data.users[data.user[r]], int(data.item[r])) for r in stage.train}
         scored = {person.user for person in stage.people}
         assert scored and not scored & {user for user, _ in trained}
         for reveal in (0, 1, 5):
