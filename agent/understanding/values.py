@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -132,6 +133,17 @@ def alias_lines() -> Iterable[tuple[str, list[str]]]:
         spec, tab, phrases = line.partition("\t")
         if tab and not line.startswith("#"):
             yield spec, phrases.split("|")
+
+
+@cache
+def chinese_names() -> dict[str, str]:
+    """Folded value -> its first Chinese alias, how it is said in Chinese."""
+    found: dict[str, str] = {}
+    for spec, phrases in alias_lines():
+        han = next((p for p in phrases if re.fullmatch("[一-鿿]+", p) and not p.endswith("映画")), "")
+        for part in re.split(r"[|+]", spec) if han else ():
+            found.setdefault(key_of(part.rpartition(":")[2]), han)
+    return found
 
 
 def aliases_of(

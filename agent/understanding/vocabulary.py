@@ -4,7 +4,6 @@ Everything is built once per catalogue from its own titles and schema. Nothing h
 people say for what catalogues call it (scary -> horror, 橡木 -> oak) stands in aliases.tsv.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent.understanding.names import empty, parts_of, variants_of
 from snowmelt.agent.understanding.text import is_cjk, key_of
-from snowmelt.agent.understanding.values import Target, alias_lines, aliases_of, roles_of, values_of
+from snowmelt.agent.understanding.values import Target, aliases_of, chinese_names, roles_of, values_of
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.items import Schema
 
@@ -100,17 +99,7 @@ class Vocabulary:
 
     def shown(self, value: str, language: str) -> str:
         """A value as it is said in `language`: its first Chinese alias, or itself."""
-        return self.chinese.get(key_of(value), value) if language == "zh" else value
-
-    @cached_property
-    def chinese(self) -> dict[str, str]:
-        """Folded value -> its first Chinese alias."""
-        found: dict[str, str] = {}
-        for spec, phrases in alias_lines():
-            han = next((p for p in phrases if re.fullmatch("[一-鿿]+", p) and not p.endswith("映画")), "")
-            for part in re.split(r"[|+]", spec) if han else ():
-                found.setdefault(key_of(part.rpartition(":")[2]), han)
-        return found
+        return chinese_names().get(key_of(value), value) if language == "zh" else value
 
     @cached_property
     def words(self) -> list[str]:
