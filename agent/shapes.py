@@ -78,7 +78,7 @@ class SayIn(In):
 class AfterIn(In):
     """What comes after ranking, each from 0 (off) to 1."""
 
-    discovery: Share = Field(default=0.5, description="at 0.5 no more popular than what is liked, at 1 as the mean item")
+    discovery: Share = Field(default=0.5, description="0.5: no more popular than what is liked, 1: as the mean item")
     diversity: Share = Field(default=0.0, description="items unlike each other")
     calibration: Share = Field(default=0.0, description="kinds in the proportions of what is liked")
     exploration: Share = Field(default=0.0, description="luck for items that few people have met")
