@@ -177,12 +177,12 @@ def _notes(r: "Recommender", before: Conversation, update: Update, language: str
                 notes.append(say("contradiction", language, old=limit_words(old, language)))
     liked = {e.key for e in before.in_force.likes}
     notes += [say("contradiction", language, old=e.text) for e in update.dislikes if e.key in liked]
-    for words in update.incomparable:
+    for about, words in update.unchecked:
         currency = next(
             (next(iter(a.values), "") for n, a in r.catalogue.schema.attributes.items() if "currency" in n.casefold()),
             "",
         )
-        notes.append(say("currency", language, words=words, currency=currency or "?"))
+        notes.append(say(f"unchecked_{about}", language, words=words, currency=currency or "?"))
     return list(dict.fromkeys(notes))
 
 

@@ -142,7 +142,9 @@ class Update(Frozen):
     command: Command | None = None
     about: tuple[str, ...] = Field(default=(), description="ids of shown items that the command is about")
     unclear: tuple[Unclear, ...] = ()
-    incomparable: tuple[str, ...] = Field(default=(), description="limits that cannot be compared, in words")
+    unchecked: tuple[tuple[str, str], ...] = Field(
+        default=(), description="limits that this catalogue cannot check: (what they are about, the person's words)"
+    )
 
     @property
     def empty(self) -> bool:

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from snowmelt.agent import Recommender
 from snowmelt.agent.types import Conversation, Profile, Update
 from snowmelt.agent.understanding import Vocabulary, apply, named_items, understand
 from snowmelt.agent.understanding.numerals import line_of
@@ -134,7 +135,27 @@ def test_units_follow_the_schema(shop: Vocabulary, text: str, expected: set[tupl
 
 
 def test_another_currency_is_said(shop: Vocabulary) -> None:
-    assert read("under $40", shop).incomparable
+    assert read("under $40", shop).unchecked == (("currency", "under $40"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "about"),
+    [
+        ("a comedy under 20 dollars", "money"), ("两百元以内的喜剧", "money"), ("something on Netflix", "platform"),
+        ("lighter than 2 kg", "mass"), ("要有现货的", "stock"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_the_catalogue_cannot_check_is_not_dropped(film: Vocabulary, text: str, about: str) -> None:
+    update = read(text, film)
+    assert [u[0] for u in update.unchecked] == [about] and not update.constraints
+
+
+def test_a_limit_without_a_column_is_said(films: Catalogue) -> None:
+    r = Recommender(films, None)
+    _, reply = r.reply(Conversation(), "a comedy under 20 dollars")
+    assert "no prices" in reply.text and "under 20 dollars" in reply.text
+    _, reply = r.reply(Conversation(), "推荐两百元以内的喜剧")
+    assert "没有价格" in reply.text and "两百元以内" in reply.text
 
 
 def test_today_and_always(film: Vocabulary) -> None:

@@ -13,6 +13,8 @@ _TENS = {
 }
 _ZH = {c: float(i) for i, c in enumerate("零一二三四五六七八九")} | {"两": 2.0, "俩": 2.0, "〇": 0.0, "幺": 1.0}
 _ZH_UNITS = {"十": 10.0, "百": 100.0, "千": 1000.0, "万": 10000.0}
+_FOREIGN = {w: float(n) for w, _, n in (pair.partition("=") for pair in words_named("foreign_numbers"))}
+_FOREIGN_COUNTED = words_named("foreign_counted")
 _NOT_COUNTED = frozenset("起些直般样定点下边面切共旦会致同向")
 _COUNTED = words_named("counted")
 
@@ -85,6 +87,11 @@ def _english(tokens: Sequence[Token], at: int) -> tuple[float | None, int]:
     while here < len(tokens):
         word = tokens[here].text
         after = tokens[here + 1].text if here + 1 < len(tokens) else ""
+        if word == "-" and total is not None and total % 10 == 0 and after in _WORDS:
+            here += 1  # "forty-five"
+            continue
+        if total is None and word in _FOREIGN and after in _FOREIGN_COUNTED:
+            return _FOREIGN[word], here + 1
         if word in _TENS:
             if total is not None and total % 100 != 0:
                 # "nineteen ninety": a year said in two halves

@@ -8,7 +8,7 @@ from snowmelt.agent.types import Constraint, Conversation, Entry, Option, Unclea
 from snowmelt.agent.understanding.asides import command_of, corrections, ironic, tampering, told
 from snowmelt.agent.understanding.cues import Cue, cues
 from snowmelt.agent.understanding.lifting import changed, lifted
-from snowmelt.agent.understanding.limits import Limit, limits
+from snowmelt.agent.understanding.limits import Limit, Unchecked, limits
 from snowmelt.agent.understanding.matching import Match, matches
 from snowmelt.agent.understanding.meaning import EMPTY as _EMPTY
 from snowmelt.agent.understanding.meaning import described, free_texts
@@ -38,12 +38,13 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
     profile, today = conversation.in_force, today or date.today()
     asked = conversation.question.about if conversation.question else None
     line = _line(w, vocabulary)
-    found, foreign = limits(line, vocabulary.schema, today, asked)
+    found, unchecked = limits(line, vocabulary.schema, today, asked)
     facts = told(w, line)
-    found = [f for f in found if not facts.covers(f.start) or "age" in f.attribute] or changed(
+    unchecked = [u for u in unchecked if not facts.covers(u.start) and not _known(u, w, vocabulary)]
+    found = [f for f in found if f.sure or not facts.covers(f.start) or "age" in f.attribute] or changed(
         line, profile.constraints, vocabulary.schema
     )
-    spans = [_words(w, f.start, f.end) for f in found] + [_words(w, *f) for f in foreign]
+    spans = [_words(w, f.start, f.end) for f in found] + [_words(w, u.start, u.end) for u in unchecked]
     elements = chosen(w, vocabulary, cues(w.words, w.gap), spans)
     places = pointed(w, conversation.shown, vocabulary)
     elements = _overlaid(elements, places)
@@ -93,15 +94,21 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
     seen = update.seen
     if command == "more" and not seen and conversation.shown and _all_seen(plain_line.text):
         seen = conversation.shown
-    odd = tuple(w.said(*_words(w, *f)) for f in foreign)
     return update.model_copy(
         update={
             "removed": fixed.removed,
             "command": command,
-            "incomparable": odd,
+            "unchecked": tuple((u.dimension, w.said(*_words(w, u.start, u.end))) for u in unchecked),
             "seen": seen,
             "unclear": tuple(unclear) + update.unclear,
         }
+    )
+
+
+def _known(limit: Unchecked, w: Words, vocabulary: Vocabulary) -> bool:
+    """Is the place it names a value of the catalogue ("on Netflix")?"""
+    return limit.dimension == "platform" and any(
+        t in vocabulary.values for t in w.texts[slice(*_words(w, limit.start, limit.end))]
     )
 
 

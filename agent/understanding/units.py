@@ -2,6 +2,7 @@
 # ruff: noqa: E501  (a pattern stands on one line, or nobody can read it)
 
 import re
+from dataclasses import dataclass
 
 from snowmelt.retrieval.items import Schema
 
@@ -18,8 +19,8 @@ _COLUMNS = {
 }
 # words for a dimension in a message (removals, "my budget is")
 WORDS = {
-    "time": r"(?:running ?time|runtime|run ?time|length|duration|how long (?:it|they) (?:is|are)|time limit|时长|片长|长度|长短|时间)",
-    "money": r"(?:budget|price|prices|cost|money|预算|价格|价钱|价位|钱)",
+    "time": r"(?:running ?time|runtime|run ?time|length|duration|how long (?:it|they) (?:is|are)|time limit|时长|片长|长度|长短|时间|lange|dauer|laufzeit|duree|duracion|durata|duracao)",
+    "money": r"(?:budget|price|prices|cost|money|预算|价格|价钱|价位|钱|preis|prix|precio|presupuesto|prezzo|preco)",
     "mass": r"(?:weight|重量)",
     "size": r"(?:size|height|width)",
     "volume": r"(?:capacity|volume|容量)",
@@ -71,31 +72,68 @@ def pad(new: str, old: str) -> str:
     return new + "¦" * (len(old) - len(new)) if len(new) <= len(old) else old
 
 
+@dataclass(frozen=True)
+class Amount:
+    """A number in the column's own unit. `column` None: the catalogue has none for `dimension`, or not that currency."""
+
+    column: str | None
+    value: float
+    dimension: str
+
+
 def amount_of(
     match: re.Match[str], which: str, schema: Schema, cols: dict[str, str], about: str | None, unit: str | None = None
-) -> tuple[str | None, float] | None:
-    """(column or None where the unit cannot be compared, value in the column's unit); None if it is no limit at all."""
+) -> Amount | None:
+    """What the groups `which` of a match of AMOUNT say; None if it cannot be told what the number counts."""
     value = float(match[f"n{which}"])
     unit = unit or match[f"unit{which}"] or match[f"pre{which}"]
     if match[f"half{which}"] or match[f"tail{which}"]:
         value += 0.5
     if unit is None:
-        return _bare(value, schema, cols, about)
+        column = _bare(value, schema, cols, about)
+        return None if column is None else Amount(column, value, _dimension(column, cols))
     for code, pattern in _CURRENCIES.items():
         if re.fullmatch(pattern, unit):
-            own = _currency(schema)
-            column = cols.get("money")
+            own, column = _currency(schema), cols.get("money")
             if column is None:
-                return None
-            return (column if not code or own is None or code == own else None), value
+                return Amount(None, value, "money")
+            same = not code or own is None or code == own
+            return Amount(column, value, "money") if same else Amount(None, value, "currency")
     for pattern, dimension, factor in _UNITS:
         if re.fullmatch(pattern, unit):
             value *= factor
             if match[f"more{which}"] and dimension == "time" and factor == 60:
                 value += float(match[f"more{which}"])
             column = cols.get(dimension)
-            return None if column is None else (column, value / _factor(column, dimension))
+            return Amount(column, value if column is None else value / _factor(column, dimension), dimension)
     return None
+
+
+def _dimension(column: str, cols: dict[str, str]) -> str:
+    return next((d for d, c in cols.items() if c == column), "number")
+
+
+def measured(text: str) -> str:
+    """Lengths and weights that are no number and unit, as such: "an hour and a half", "half a kilo", "半小时"."""
+    for pattern, new in _SPELT:
+        text = pattern.sub(lambda m, new=new: pad(new, m[0]), text)
+    return text
+
+
+_SPELT = tuple(
+    (re.compile(p, re.ASCII), new)
+    for p, new in (
+        (r"(?:\b(?:an?|one) |1 )hour and a half|1 and a half hours?|(?<!\d )\bhour and a half", "90 min"),
+        (r"(?<!and a )\bhalf an? hour|(?<!and a )\bhalf hour|demi heure|halbe stunde|media hora|mezz ?ora", "30 min"),
+        (r"\b3 quarters of an hour|dreiviertelstunde", "45 min"),
+        (r"\b(?:an|a|une|eine|una|un) (?:hour|heure|stunde|hora|ora)\b", "1 h"),
+        (r"\b(?:a )?couple (?:of )?hours", "2 h"),
+        (r"\bhalf a (?:kilo|kg|kilogram)\b|\bmedio kilo\b|半(?:公斤|千克|个?公斤)", "500g"),
+        (r"\b(?:a|dun|un|ein|une) (?:kilo|kg)\b", "1 kg"),
+        (r"\bhalf a (?:litre|liter|l)\b|半升", "0.5l"),
+        (r"(?<![个\d])半个?(?:小时|钟头)", "30分"),
+    )
+)
 
 
 def _factor(column: str, dimension: str) -> float:
@@ -116,12 +154,12 @@ def _currency(schema: Schema) -> str | None:
     return None
 
 
-def _bare(value: float, schema: Schema, cols: dict[str, str], about: str | None) -> tuple[str | None, float] | None:
+def _bare(value: float, schema: Schema, cols: dict[str, str], about: str | None) -> str | None:
     """A number without a unit: what was asked about, else money, else the one column whose range holds it."""
     if about in schema.attributes and schema.attributes[about].kind == "number":
-        return about, value
+        return about
     if "money" in cols:
-        return cols["money"], value
+        return cols["money"]
     fits = []
     for name, attribute in schema.attributes.items():
         low, high = attribute.minimum, attribute.maximum
@@ -133,4 +171,4 @@ def _bare(value: float, schema: Schema, cols: dict[str, str], about: str | None)
             and low <= value <= high
         ):
             fits.append(name)
-    return (fits[0], value) if len(fits) == 1 else None
+    return fits[0] if len(fits) == 1 else None

@@ -2,12 +2,17 @@
 # ruff: noqa: E501  (a pattern stands on one line, or nobody can read it)
 
 import re
+from collections.abc import Callable
 from datetime import date
 
 from snowmelt.agent.understanding.units import NEGATED
 from snowmelt.retrieval.items import Schema
 
 _DECADES = {"twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60, "seventies": 70, "eighties": 80, "nineties": 90, "noughties": 0, "aughts": 0}  # fmt: skip
+_DECADES |= {"cinquanta": 50, "sessanta": 60, "settanta": 70, "ottanta": 80, "novanta": 90, "cincuenta": 50, "sesenta": 60, "setenta": 70, "ochenta": 80, "noventa": 90, "funfziger": 50, "sechziger": 60, "siebziger": 70, "achtziger": 80, "neunziger": 90}  # fmt: skip
+_OF_FILMS = re.compile(
+    r" (?:\w+ )?(?:films?|movies?|noirs?|comed|thrill|drama|musical|western|classic|style|hollywood|horror|cinema)"
+)
 _MONTHS = [
     "january",
     "february",
@@ -24,11 +29,12 @@ _MONTHS = [
 ]
 
 
-def years(text: str, cols: dict[str, str], schema: Schema, today: date, add) -> None:
+def years(text: str, cols: dict[str, str], schema: Schema, today: date, put: Callable[..., None]) -> None:
     column = cols.get("year")
-    if column is None:
-        return
-    is_date = schema.attributes[column].kind == "date"
+    is_date = column is not None and schema.attributes[column].kind == "date"
+
+    def add(match: re.Match[str], column: str | None, limits: list[tuple[str, float | str]]) -> None:
+        put(match, column, limits, "year")
 
     def low(year: float, month: int = 1) -> float | str:
         return f"{year:04.0f}-{month:02d}-01" if is_date else float(year)
@@ -45,7 +51,7 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, add) -> 
         return out
 
     year = r"((?:18|19|20)\d\d)"
-    decade = r"((?:18|19|20)?\d0) ?(?:s|年代|er|ern|ies)(?![a-z])"
+    decade = r"((?:18|19|20)?\d0|(?<!\d)0) ?(?:s|年代|er|ern|ies)(?![a-z])"
     neg = r"(?:not|nothing|no|dont)[^,.;，。；]{0,20}"
 
     def of_decade(number: str) -> int:
@@ -53,7 +59,13 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, add) -> 
         return value if value >= 1000 else (2000 if value < 20 else 1900) + value
 
     words = {**_DECADES}
-    text_decades = rf"(?:{decade}|(?:(nineteen|twenty|19|20)(?: |- ?))?({'|'.join(words)}))"
+    text_decades = rf"(?:{decade}|(?:(nineteen|twenty|19|20)(?: |- ?))?({'|'.join(words)}))(?: jahren?)?"
+    for match in re.finditer(r"\b(?:annees|anos|anni) (?:19)?(\d0)\b(?! ?(?:min|ans))", text):
+        add(match, column, bounds(of_decade(match[1]), of_decade(match[1]) + 9))
+    text = re.sub(
+        r"\b(?:anni|anos) (?=cinq|sess|sett|otta|nova|cinc|sese|sete|oche|nove)", lambda m: " " * len(m[0]), text
+    )
+
     for match in re.finditer(r"(\d0)(\d0)年代", text):
         add(match, column, bounds(1900 + int(match[1]), 1909 + int(match[2])))
 
@@ -107,9 +119,9 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, add) -> 
     for match in re.finditer(rf"{text_decades}(?:以前|之前)", text):
         add(match, column, bounds(None, decade_of(match) - 1))
     for match in re.finditer(rf"(?:(?:from|in|of) )?(?:the )?(?:(early|late) )?{text_decades}(?:的|\b)?", text):
-        if match[0].strip() in ("twenties", "thirties", "forties", "fifties", "in my twenties") or re.search(
-            rf"(?:my|his|her|their|{neg})\s?$", text[: match.start()]
-        ):
+        if match[0].strip() in ("twenties", "thirties", "forties") and not _OF_FILMS.match(text[match.end() :]):
+            continue
+        if re.search(rf"(?:my|his|her|their|{neg})\s?$", text[: match.start()]):
             continue
         groups = [g for g in match.groups() if g and g not in ("early", "late", "nineteen", "twenty", "19", "20")]
         d = (
@@ -119,7 +131,7 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, add) -> 
         )
         add(match, column, bounds(d, d + 9))
     for match in re.finditer(
-        rf"(?:no older than|not older than|nothing older than|nothing before|not before|no earlier than|nothing earlier than|since|starting (?:in|from)|newer than|later than|after|post-?) ?(?:the year )?{year}(?: on(?:wards?)?| or later)?",
+        rf"(?:no older than|not older than|nothing older than|nothing before|not before|no earlier than|nothing earlier than|nothing (?:pre|from before|older)|since|starting (?:in|from)|newer than|more recent than|later than|after|past|post-?|apres|depuis|despues de|desde|nach|seit|ab|dopo il|dal|a partir de) ?(?:the year )?{year}(?: on(?:wards?)?| or later)?",
         text,
     ):
         add(match, column, bounds(int(match[1]), None))
@@ -129,7 +141,7 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, add) -> 
     ):
         add(match, column, bounds(int(match[1] or match[2]), None))
     for match in re.finditer(
-        rf"(?:before|pre-?|prior to|older than|earlier than|until|up to|no later than|nothing (?:after|newer than|later than)|not (?:newer|later) than|no newer than|(?<!不)早于|不晚于) ?{year}年?|{year} or (?:earlier|before|older)|{year}年?(?:以前|之前|前)",
+        rf"(?:before|pre-?|prior to|older than|earlier than|until|up to|no later than|nothing (?:after|newer than|later than|past)|not (?:newer|later) than|no newer than|davant|avant|vor|antes de|anterior a|prima del|predating|anything (?:before|pre)|(?<!不)早于|不晚于) ?{year}年?|{year} or (?:earlier|before|older)|{year}年?(?:以前|之前|前)",
         text,
     ):
         number = int(next(g for g in match.groups() if g))
@@ -137,13 +149,19 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, add) -> 
         add(match, column, bounds(number, None) if turned else bounds(None, number))
     for match in re.finditer(rf"(?:(?<!不)晚于|不早于){year}年?", text):
         add(match, column, bounds(int(match[1]), None))
-    for match in re.finditer(r"(?:the )?(?:last|past) (\d+) years|(?:最近|近|过去)(\d+)年", text):
+    for match in re.finditer(
+        r"(?:the )?(?:last|past|previous) (\d+) (?:or so )?years|(?:最近|近|过去|这|前)(\d+)年(?!代)", text
+    ):
         add(match, column, bounds(today.year - int(match[1] or match[2]), None))
-    for match in re.finditer(r"\b(?:the )?21(?:st)? (?:st )?century|21世纪", text):
+    for match in re.finditer(
+        r"\b(?:the )?21(?:st)? (?:st )?century|\bthis century\b|21世纪|本世纪|(?<!\d)2000后", text
+    ):
         add(match, column, bounds(2000, None))
-    for match in re.finditer(r"\b(?:from |of )?(?:the )?20 th century|20世纪(?!\d)", text):
+    for match in re.finditer(
+        r"\b(?:from |of )?(?:the )?20 th century|\blast century\b|20世纪(?!\d)|上(?:个)?世纪(?!\d)", text
+    ):
         add(match, column, bounds(None, 1999))
-    for match in re.finditer(r"\bthis year\b|今年", text):
+    for match in re.finditer(r"\bthis year\b|\bde este ano\b|\bde cette annee\b|\bdieses jahr\b|今年", text):
         add(match, column, bounds(today.year, None))
     for match in re.finditer(r"(?:from|released|added|made) last year\b|去年(?:的|上映|出的)", text):
         add(match, column, bounds(today.year - 1, today.year - 1))
