@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float32]
+SHRINK = 10.0  # likes' worth of what everybody likes, in the lift
 Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
 
 
@@ -123,7 +124,7 @@ def ridge_fold_in(factors: Floats, liked: Sparse, targets: Floats, regularisatio
     return people
 
 
-def lift(X: Sparse, shrink: float = 10.0, neighbours: int = 2000, block: int = 2048) -> Sparse:
+def lift(X: Sparse, shrink: float = SHRINK, neighbours: int = 2000, block: int = 2048) -> Sparse:
     """How much a like of i raises the odds of j: ln(1 + C_ij / (shrink * p_j)), csr float32 [items, items].
 
     C = X' diag(w) X counts co-likes, a person with n likes weighing w ~ 1 / sqrt(n) (mean 1); p_j is the share of
