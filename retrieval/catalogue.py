@@ -101,10 +101,10 @@ class Catalogue:
         return Columns.load(self.folder / "columns.npz", self.schema)
 
     @cached_property
-    def _collection(self) -> Any:
+    def _collections(self) -> list[Any]:
         client = chroma.client(self.folder)
         weakref.finalize(self, client.close)  # or each generation that was ever read keeps its index in memory
-        return chroma.collection(client)
+        return chroma.collections(client)
 
     def mask(self, filters: Sequence[Filter]) -> NDArray[np.bool_]:
         """bool [items]: True where an item passes all filters. Raises InputError as `Columns.mask` does."""
@@ -146,8 +146,9 @@ class Catalogue:
         return rows, cosines
 
     def _ask(self, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
-        found = self._collection.query(query_embeddings=queries, n_results=k, include=[])
-        return [np.array([int(id_) for id_ in ids], np.int64) for ids in found["ids"]]
+        """Rows of the nearest `k` of each collection, for each query."""
+        asked = [c.query(query_embeddings=queries, n_results=k, include=[])["ids"] for c in self._collections]
+        return [np.array([int(id_) for part in ids for id_ in part], np.int64) for ids in zip(*asked, strict=True)]
 
 
 def _repair(directory: Path, damaged: Path, embedder: Embedder, reason: str) -> None:

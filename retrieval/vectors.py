@@ -34,9 +34,11 @@ def fill_vectors(
     """
     keys = np.load(folder / "keys.npy")
     count = len(keys)
-    # open_memmap: a million vectors of 512 are 2 GB, which the system may page out; the filling process maps them too.
-    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (count, embedder.dim))
-    fresh = _take_over(vectors, keys, before, embedder, known)
+    # A million vectors of 512 are 2 GB: mapped, and now and then let go of.
+    path = folder / "vectors.npy"
+    np.lib.format.open_memmap(path, "w+", np.float32, (count, embedder.dim))
+    fresh = _take_over(path, keys, before, embedder, known)
+    vectors = np.load(path, mmap_mode="r+")
     seal = ""
     with _filling(folder) as child:
         items = Items(folder)
@@ -44,6 +46,9 @@ def fill_vectors(
             rows = fresh[start : start + BATCH]
             vectors[rows] = _embedded(embedder, [item_text(items.read(int(row)), schema) for row in rows])
             tell("embedding", start + len(rows), len(fresh))
+            if start % (64 * BATCH) == 0:
+                vectors.flush()
+                vectors = np.load(path, mmap_mode="r+")
             if start + BATCH < len(fresh):
                 child.say(int(fresh[start + BATCH]))
         vectors.flush()
@@ -70,16 +75,16 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _take_over(
-    vectors: NDArray[np.float32],
+    path: Path,
     keys: NDArray[np.uint8],
     before: Path | None,
     embedder: Embedder,
     known: Mapping[str, NDArray[np.float32]],
 ) -> NDArray[np.int64]:
-    """Fill in what is known already; the rows that are not, ascending."""
+    """Fill in what is known already of vectors.npy at `path`; the rows that are not, ascending."""
     missing = np.ones(len(keys), bool)
     if before and _same_embedder(before, embedder):
-        old_keys, old = np.load(before / "keys.npy"), np.load(before / "vectors.npy", mmap_mode="r")
+        old_keys = np.load(before / "keys.npy")
         prefix = old_keys[:, :8].copy().view(np.uint64)[:, 0]
         order = np.argsort(prefix, kind="stable")
         found = np.searchsorted(prefix[order], keys[:, :8].copy().view(np.uint64)[:, 0])
@@ -87,9 +92,11 @@ def _take_over(
         same = (old_keys[rows] == keys).all(1)
         for start in range(0, len(keys), 10_000):
             part = np.flatnonzero(same[start : start + 10_000]) + start
+            old, vectors = np.load(before / "vectors.npy", mmap_mode="r"), np.load(path, mmap_mode="r+")
             vectors[part] = old[rows[part]]
         missing &= ~same
     if known:
+        vectors = np.load(path, mmap_mode="r+")
         for row in np.flatnonzero(missing):
             vector = known.get(keys[row].tobytes().hex())
             if vector is not None and np.shape(vector) == (embedder.dim,):

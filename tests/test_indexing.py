@@ -118,11 +118,11 @@ def test_every_file_is_watched(forty: Path, tmp_path: Path) -> None:
         assert generation.damage(folder, manifest), path
         path.write_bytes(data)
     client = chroma.client(folder)
-    chroma.collection(client).query(query_embeddings=np.ones((1, 32), np.float32), n_results=1)
+    chroma.collections(client)[0].query(query_embeddings=np.ones((1, 32), np.float32), n_results=1)
     client.close()
     assert not generation.damage(folder, manifest)  # reading is no damage
     client = chroma.client(folder)
-    chroma.collection(client).delete(ids=["3"])
+    chroma.collections(client)[0].delete(ids=["3"])
     client.close()
     assert "Chroma" in generation.damage(folder, manifest)
 
@@ -212,3 +212,28 @@ def test_ctrl_c_after_the_swap_leaves_the_new_catalogue(tmp_path: Path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         build(items(3), tmp_path, Hashing())
     whole(Catalogue.open(tmp_path, Hashing()), 3)
+
+
+def test_large_catalogues_are_several_collections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each filled by a process of its own; together they answer as one."""
+    script, python = tmp_path / "python", sys.executable
+    code = (
+        "import sys; from snowmelt.retrieval import chroma; chroma.SHARD = 700; chroma._main(chroma.Path(sys.argv[3]))"
+    )
+    script.write_text(f"#!/bin/sh\nexec {python} -c '{code}' \"$@\"\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    told: list[int] = []
+    build(
+        items(1500),
+        tmp_path / "out",
+        Hashing(),
+        progress=lambda stage, done, _: told.append(done) if stage == "indexing" else None,
+    )
+    catalogue = Catalogue.open(tmp_path / "out", Hashing())
+    assert told == sorted(told) and told[-1] == 1500
+    assert [c.count() for c in sorted(catalogue._collections, key=lambda c: c.name)] == [700, 100, 700]
+    whole(catalogue, 1500)
+    rows, cosines = catalogue.nearest(catalogue.vectors[650:750:50], 20)
+    exact = np.sort(-(catalogue.vectors[650:750:50] @ catalogue.vectors.T))[:, :20]
+    assert np.allclose(-cosines, exact, atol=1e-4) and all(len(set(r)) == 20 for r in rows.tolist())
