@@ -5,6 +5,7 @@ An ablation is a setting: `snowmelt(without=lift+dense)` takes signals away.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +35,9 @@ class _Learned:
         self.train, self.domains = train, np.array(domains, object)
         several = len(set(domains)) > 1
         heard = known.values if known is not None else None
-        learned = fit(
-            train.likes,
-            content(_vectors(train), told, Lexical(train.texts), heard),
-            train.seed,
-            domains if several else None,
-        )
+        texts = content(_vectors(train), told, Lexical(train.texts), heard)
+        times = liked_times(train) if train.has_clock else None
+        learned = fit(train.likes, texts, train.seed, domains if several else None, times=times)
         names = str(train.settings.get("without", ""))
         self.learned = learned.without(*names.split("+")) if names else learned
 
@@ -94,6 +92,14 @@ class _Scene:
         return Answer(
             np.sum(kept, axis=0) if kept else np.zeros(len(self.train.ids), np.float32), "" if kept else "blank"
         )
+
+
+def liked_times(train: Train) -> Any:
+    """csr float64 [people, items]: when each like of `train.likes` was, in the same places."""
+    from scipy.sparse import csr_matrix
+
+    mine = train.liked
+    return csr_matrix((train.time[mine], (train.user[mine], train.item[mine])), shape=train.likes.shape)
 
 
 def _vectors(train: Train) -> NDArray[np.float32]:

@@ -20,15 +20,15 @@ KNOTS = (1, 3, 5, 10)
 FACTORS, ALPHA, STRENGTH = 64, 4.0, 30.0  # of ALS
 ASPECTS, STARTS = 20, 4
 OWN = ("dense", "bm25", "attributes", "familiarity")  # what content says of an item
-NAMES = ("popularity", "lift", "neighbours", "factors", "aspects", *OWN)
+NAMES = ("popularity", "lift", "neighbours", "together", "factors", "aspects", *OWN)
 # Where too few people teach: about the mean of what ml-100k, lastfm-hetrec and amazon-office teach, for items with
 # behaviour; for items without it, content first, since a map from few items tells little (redial).
 DEFAULT = Weights(
     NAMES, KNOTS,
-    ((0.3, 0.3, 0.05, 0.15, 0.6, 0.1, 0.05, 0.05, 0.0), (0.3, 0.5, 0.1, 0.25, 0.5, 0.15, 0.05, 0.05, 0.0),
-     (0.2, 0.5, 0.1, 0.3, 0.5, 0.15, 0.05, 0.05, 0.0), (0.1, 0.5, 0.15, 0.4, 0.5, 0.2, 0.05, 0.05, 0.0)),
+    ((0.3, 0.3, 0.05, 0.05, 0.15, 0.6, 0.1, 0.05, 0.05, 0.0), (0.3, 0.5, 0.1, 0.05, 0.25, 0.5, 0.15, 0.05, 0.05, 0.0),
+     (0.2, 0.5, 0.1, 0.05, 0.3, 0.5, 0.15, 0.05, 0.05, 0.0), (0.1, 0.5, 0.15, 0.05, 0.4, 0.5, 0.2, 0.05, 0.05, 0.0)),
 )  # fmt: skip
-STRANGE = Weights(NAMES, KNOTS, ((0.02, 0.02, 0.02, 0.05, 0.05, 0.2, 0.25, 0.05, 0.0),) * len(KNOTS))
+STRANGE = Weights(NAMES, KNOTS, ((0.02, 0.02, 0.02, 0.02, 0.05, 0.05, 0.2, 0.25, 0.05, 0.0),) * len(KNOTS))
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,14 @@ class Behaviour:
         people = liked.shape[0]
         factors = prior.als_fold_in(self.factors, liked, STRENGTH, ALPHA) @ self.factors.T
         aspects = np.mean([prior.aspects_fold_in(*start, liked) for start in self.aspects], axis=0)
+        root = np.sqrt(self.likes)  # from cosines back to counts
+        together = liked.copy()
+        together.data = together.data * root[together.indices]
         return {
             "popularity": np.tile(standardise(np.log1p(self.likes)), (people, 1)),
             "lift": standardise((liked @ self.lift).toarray()),
             "neighbours": standardise((liked @ self.neighbours).toarray()),
+            "together": standardise((together @ self.neighbours).toarray() * root),
             "factors": log_share(factors),
             "aspects": log_share(aspects),
         }
@@ -69,7 +73,7 @@ def fit_behaviour(X: Sparse, rows: Rows, seed: int = 0) -> Behaviour:
         factors=FACTORS, regularization=STRENGTH, alpha=1 + ALPHA, iterations=15, num_threads=1, random_state=seed
     )
     als.fit(X, show_progress=False)
-    neighbours = prior.item_knn(X, 200, 0.0).T.tocsr()
+    neighbours = prior.item_knn(X, 800, 0.0).T.tocsr()
     aspects = tuple(prior.aspects(X, ASPECTS, seed=seed + start) for start in range(STARTS))
     factors = np.asarray(als.item_factors, np.float32)
     return Behaviour(rows, prior.popularity(X), prior.lift(X), neighbours, factors, aspects)

@@ -26,11 +26,17 @@ DOUBT = 100  # people that the weights before (of fewer likes, at first of `DEFA
 
 
 def fit(
-    X: Sparse, content: Content, seed: int = 0, domains: Sequence[str] | None = None, least: int = LEAST
+    X: Sparse,
+    content: Content,
+    seed: int = 0,
+    domains: Sequence[str] | None = None,
+    least: int = LEAST,
+    times: Sparse | None = None,
 ) -> Learned:
     """Fit on likes `X` csr float32 [people, items], of which at least two people have two likes.
 
-    `domains` [items] names each item's domain, if people are to be met who are known from other domains alone.
+    `domains` [items] names each item's domain, if people are to be met who are known from other domains alone. `times`
+    csr float64, in the same places as `X`: when each like was, if that is known.
     """
     lessons: dict[str, dict[int, list[Lesson]]] = defaultdict(lambda: {k: [] for k in KNOTS})
     parts = _parts(X, seed)
@@ -40,8 +46,11 @@ def fit(
             continue
         rng = np.random.default_rng([seed, part])
         taught = _taught(others, rows, content, seed)
-        for _ in range(2):
-            _play(lessons["known"], X, played, _known_of(taught), rows, rng)
+        # Half of the lessons reveal the oldest likes first, as they come from people who use a service: these are the
+        # popular ones. On ml-100k in order of time, validation people: NDCG@10 0.331 without, 0.373 with them; where
+        # likes are revealed in any order nothing is lost (0.526 both).
+        for first in (None, times):
+            _play(lessons["known"], X, played, _known_of(taught), rows, rng, first=first)
         if part:
             continue
         every = np.arange(X.shape[1])
@@ -96,12 +105,12 @@ def _parts(X: Sparse, seed: int) -> list[tuple[Rows, Sparse]]:
 def _play(
     lessons: dict[int, list[Lesson]], X: Sparse, played: Rows,
     signals: Callable[[Sparse], Mapping[str, Floats]], rows: Rows, rng: np.random.Generator,
-    apart: Rows | None = None, drawn: Floats | None = None,
+    apart: Rows | None = None, drawn: Floats | None = None, first: Sparse | None = None,
 ) -> None:  # fmt: skip
     """Add lessons at every knot. `signals(liked csr)` -> name -> [people, rows], of the candidates `rows`.
 
     `apart`: likes of these items are never revealed, and only these are hidden. `drawn` [items]: candidates are one
-    hidden like and SHOWN - 1 items drawn by these weights.
+    hidden like and SHOWN - 1 items drawn by these weights. `first`: likes are revealed in the order of these times.
     """
     open_ = np.ones(X.shape[1], bool)
     if apart is not None:
@@ -110,6 +119,8 @@ def _play(
         shown, hidden = [], []
         for person in played:
             own = rng.permutation(X.indices[X.indptr[person] : X.indptr[person + 1]])
+            if first is not None:
+                own = own[np.argsort(first[person, own].toarray().ravel(), kind="stable")]
             revealed = own[open_[own]][:k]
             rest = np.setdiff1d(own, revealed) if apart is None else own[~open_[own]]
             if len(revealed) == k and len(rest):

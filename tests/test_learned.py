@@ -157,3 +157,20 @@ def test_few_people_hardly_move_the_default_weights() -> None:
     first = DEFAULT.at(1)["dense"] / sum(DEFAULT.at(1).values())
     assert first < share(5) < first + 0.1 and share(2000) > 0.6
     assert _table({k: [] for k in KNOTS}, DEFAULT).at(3) == DEFAULT.at(1)
+
+
+def test_lessons_reveal_the_oldest_likes_first_where_times_are_known() -> None:
+    from snowmelt.retrieval.learned import KNOTS
+    from snowmelt.retrieval.playing import _play
+
+    likes = sparse.csr_matrix(np.ones((3, 30), np.float32))
+    times = sparse.csr_matrix(np.tile(np.arange(30.0)[::-1] + 1, (3, 1)))
+    seen = []
+
+    def signals(liked):
+        seen.append(liked)
+        return {n: np.zeros(liked.shape, np.float32) for n in ("popularity",)}
+
+    lessons = {k: [] for k in KNOTS}
+    _play(lessons, likes, np.arange(3), signals, np.arange(30), np.random.default_rng(0), first=times)
+    assert [sorted(set(liked.indices.tolist())) for liked in seen] == [list(range(30 - k, 30)) for k in KNOTS]
