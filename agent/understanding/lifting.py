@@ -5,9 +5,10 @@ import re
 from collections.abc import Sequence
 
 from snowmelt.agent.types import Constraint
-from snowmelt.agent.understanding.limits import Limit
+from snowmelt.agent.understanding.limits import LIFTS, Limit
 from snowmelt.agent.understanding.numerals import Line
 from snowmelt.agent.understanding.units import AMOUNT, WORDS, amount_of, columns, measured
+from snowmelt.agent.understanding.years import DECADES
 from snowmelt.retrieval.items import Schema
 
 _NAMES_ZH = {
@@ -51,6 +52,9 @@ def changed(line: Line, constraints: Sequence[Constraint], schema: Schema) -> li
     for match in reversed(list(re.finditer(AMOUNT.replace("{0}", "a"), text))):
         for c in bounds:
             amount = amount_of(match, "a", schema, cols, c.attribute)
+            bare = not (match["unita"] or match["prea"])
+            if bare and not 0.2 * c.value <= float(match["na"]) <= 5 * c.value:
+                continue  # "换一批" is no new limit
             if amount is not None and amount.column == c.attribute and amount.value != c.value:
                 start, end = line.tokens(match.start(), match.end())
                 return [Limit(start, end, c.attribute, c.op, amount.value)]
@@ -72,6 +76,10 @@ def lifted(text: str, constraints: Sequence[Constraint], schema: Schema) -> list
             rf"(?:不限|不管|不用管|不考虑|别管|取消|去掉|忘了|忘掉|不要管|不在乎|不在意|无所谓|没有)(?:这个|那个|什么|了)?{w}|"
             rf"{w}(?:的)?(?:要求|限制)?(?:都|也|就|已经)?(?:不限|无所谓|没关系|不重要|随意|随便|不用管|不管|取消|可以不管|不是问题|没要求|算了|不考虑)"
         )
+        if dimension == "year":
+            pattern += (
+                rf"|{LIFTS.pattern.rstrip('$')}(?:(?:early |late )?(?:\d+ ?s|\d{{4}}|{'|'.join(DECADES)})|\d+年代)"
+            )
         if dimension == "stock":
             pattern += r"|(?:(?:doesnt|does not|dont|do not) (?:have|need) to be|neednt be|no need to be) (?:in stock|available)|(?:out of stock|没货|缺货|没现货)(?: \w+){0,2}(?:的)? ?(?:is |are )?(?:fine|ok|okay|too|也行|也可以|都行|都可以|没关系)|不一定要有(?:现)?货"
         if re.search(pattern, text):

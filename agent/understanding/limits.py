@@ -103,7 +103,7 @@ def limits(line: Line, schema: Schema, today: date, about: str | None = None) ->
     taken = [False] * (len(line.text) + 1)
 
     def add(start: int, end: int, attribute: str | None, bounds: Bounds, dimension: str, sure: bool = False) -> None:
-        if any(taken[start:end]):
+        if any(taken[start:end]) or LIFTS.search(line.text[:start]):
             return
         taken[start:end] = [True] * (end - start)
         first, last = line.tokens(start, end)
@@ -146,6 +146,10 @@ _STOCK = re.compile(
 _PLATFORM = re.compile(
     r"\b(?:(?:available|streaming|stream(?:able)?|watch(?:able)?|showing|playing|it(?: is|s)|free) )?on (?:netflix|amazon prime|prime video|prime|hulu|disney ?(?:plus|\+)|disney|hbo(?: max)?|apple tv|paramount ?(?:plus|\+)?|peacock|mubi|youtube|spotify|steam|kindle|playstation|xbox|nintendo switch|switch|audible)\b|"
     r"(?:在)?(?:netflix|奈飞|网飞|爱奇艺|腾讯视频|优酷|芒果tv|哔哩哔哩|b站|bilibili|disney)上?(?:能|可以|有|上)(?:看|播|线|的)",
+    re.ASCII,
+)
+LIFTS = re.compile(
+    r"(?:\b(?:forget|ignore|drop|scrap|never ?mind|lose|no need for|doesnt have to be|neednt be|not necessarily|not just)(?: about)?(?: the| from| from the| in the| my)*|忘了|忘掉|别管|不用管|不限于|不一定要?(?:是)?|不用是|取消|去掉) ?$",
     re.ASCII,
 )
 _UNASKED = re.compile(

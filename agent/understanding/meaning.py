@@ -153,10 +153,12 @@ def _chinese(w: Words) -> list[tuple[int, int, bool]]:
     return found
 
 
-NEAR = 0.64  # cosine to a value's name from which other words for it are believed; tuned on the development half
+NEAR = 0.68  # cosine to a value's name from which other words for it are believed; tuned on the development half
 EMPTY = words_named("empty")
 _CUT = words_named("cut")
 _AND = words_named("and")
+_LINKS = frozenset(["like", "similar", "such", "about", "in", "along"])
+_PAIRS = words_named("pairs")
 _WHO = re.compile(
     r"(?:给|送)?(?:我|他|她)?的?(?:女朋友|男朋友|朋友|妈妈|爸爸|老妈|老爸|老婆|老公|孩子|小孩|儿子|女儿|同事|老师|父母|家人|爱人|闺蜜|外甥|侄子|奶奶|爷爷|女友|男友)"
 )
@@ -204,6 +206,10 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
         backs = [
             e for e in clause.elements if isinstance(e, Cue) and e.kind in ("back_like", "back_dislike", "back_exclude")
         ]
+        ends = [e for e in polar if e.kind in ("like", "dislike") and e.end >= clause.end - 1]
+        subject = next((k for k in range(clause.start, clause.end) if texts[k] in ("i", "we", "我")), clause.start)
+        if ends and subject > clause.start and not any(isinstance(e, Mention) for e in clause.elements):
+            found += _chunks(w, clause.start, subject, covered, vocabulary, first=False)  # "vertigo I didn't like"
         if backs and not polar and not any(isinstance(e, Mention) for e in clause.elements):
             found += _chunks(w, clause.start, backs[0].start, covered, vocabulary, first=False)
         told = texts[clause.start] in ("it", "he", "she", "they", "i", "we", "you", "there", "that", "this", "these")
@@ -250,7 +256,7 @@ def _chunks(
     i = start
     while i < end:
         j = i
-        while j < end and texts[j] not in _CUT and not covered[j]:
+        while j < end and (texts[j] not in _CUT or "_".join(texts[j - 1 : j + 2]) in _PAIRS) and not covered[j]:
             j += 1
         mention = _phrase(w, i, j, vocabulary, covered)
         joined = j < end and texts[j] in ("and", "or", "和", "跟", "与", "或", "nor", "about", "y", "und", "et", "e")
@@ -325,7 +331,13 @@ def _phrase(w: Words, i: int, j: int, vocabulary: Vocabulary, covered: Sequence[
     if (
         j <= i
         or j - i > 6 + 6 * is_cjk(texts[i][0])
-        or (j < len(texts) and covered[j] and not w.punctuation[j] and texts[j - 1] not in ("s",))
+        or (
+            j < len(texts)
+            and covered[j]
+            and not w.punctuation[j]
+            and texts[j - 1] not in ("s",)
+            and texts[j] not in _LINKS
+        )
     ):
         return None
     if "的" in texts[i:j] and is_cjk(texts[i]):
@@ -333,8 +345,9 @@ def _phrase(w: Words, i: int, j: int, vocabulary: Vocabulary, covered: Sequence[
     phrase = w.said(i, j)
     if _WHO.fullmatch(phrase) or len(phrase) < 2 or any(t.isdigit() for t in texts[i:j]):
         return None
-    if any(t in vocabulary.values for t in (" ".join(texts[i:j]),)):
-        return None  # a value that was not meant as one
+    key = " ".join(texts[i:j])
+    if key in vocabulary.values or (key in vocabulary.titles and is_cjk(key[0])):
+        return None  # a value or a title that was not meant as one
     rows = vocabulary.by_words([t for t in texts[i:j] if t not in ("the", "a", "an", "of", "for", "with")])
     if rows:
         return Mention(i, j, Match(i, j, "part", tuple(vocabulary.item(r) for r in rows)))

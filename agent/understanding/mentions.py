@@ -24,7 +24,12 @@ def chosen(
             year = match.kind == "title" and bool(YEAR.fullmatch(after)) and "(" in w.punctuation[match.end]
             size = match.end - match.start + 2 * year  # "seen It (2017)": the title, not "seen it"
             candidates.append(((size, match.weight[1] + bonus), match.start, match.end, match))
+    named = [c[3] for c in candidates if isinstance(c[3], Match)]
     for cue in found_cues:
+        if cue.text == "opinion" and not any(m.end <= cue.start for m in named):
+            inside = [m for m in named if cue.start <= m.start and m.end <= cue.end]
+            if inside and w.words[cue.start].kind == "c":
+                continue  # "又好笑又感人": wanted, as nothing was named that could be so
         candidates.append(((cue.end - cue.start, 3.5), cue.start, cue.end, cue))
     for start, end in taken:
         candidates.append(((end - start, 4.5), start, end, None))
@@ -33,10 +38,23 @@ def chosen(
         if isinstance(element, Mention) and element.match is not None:
             element.match = dated(element.match, w, vocabulary)
     for match in _misspelt(w, vocabulary, used):
-        if not any(used[match.start : match.end]):
+        over = [e for e in elements if e.start < match.end and match.start < e.end]
+        if not any(used[match.start : match.end]) or (over and all(_within(e, match) for e in over)):
+            elements = [e for e in elements if e not in over]
             elements.append(Mention(match.start, match.end, match))
             used[match.start : match.end] = [True] * (match.end - match.start)
     return sorted(elements, key=lambda e: e.start)
+
+
+def _within(element: Cue | Mention, match: Match) -> bool:
+    """Is it a value that only repeats a part of a title ("kung fu" in "kung fu hustel")?"""
+    inside = match.start <= element.start and element.end <= match.end
+    return (
+        isinstance(element, Mention)
+        and inside
+        and element.match is not None
+        and element.match.kind in ("value", "alias")
+    )
 
 
 def _greedy(candidates: list, count: int) -> tuple[list[Cue | Mention], list[bool]]:
@@ -66,7 +84,7 @@ def _misspelt(w: Words, vocabulary: Vocabulary, used: Sequence[bool]) -> list[Ma
         ]
         for m in matches(mended, vocabulary, gap[low:high]):
             m = Match(m.start + low, m.end + low, m.kind, m.targets, m.also)
-            if m.start <= i < m.end and not any(used[m.start : m.end]):
+            if m.start <= i < m.end and (m.kind == "title" or not any(used[m.start : m.end])):
                 plural = w.texts[i] in (f"{spelling}s", spelling.removesuffix("s"))
                 if plural and m.kind == "part":
                     continue  # "The Godfather" is not Tokyo Godfathers

@@ -9,6 +9,7 @@ from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.agent.understanding.words import Words
 
 _ORDINALS = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}  # fmt: skip  # noqa: E501
+_NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 _HAN_DIGITS = {c: n for n, c in enumerate("一二三四五六七八九十", 1)} | {"两": 2} | {str(n): n for n in range(1, 21)}
 
 
@@ -55,6 +56,11 @@ def pointed(w: Words, shown: Sequence[str], vocabulary: Vocabulary) -> list[Ment
             add(i - 1, i + 2, int(text))
         elif text == "last" and before == "the" and after in ("one", "", "film", "two", "is", "was", "item", "looks"):
             add(i - 1, tail, -1)
+        elif (
+            (text in _NUMBERS and after in ("is", "s", "looks", "sounds", "seems", "was", "please"))
+            or text in ("ones", "twos", "threes", "fours", "fives")
+        ) and (not i or bool(w.punctuation[i])):  # "two's too long, three looks lovely"
+            add(i, i + 1, _NUMBERS[text.removesuffix("s")])
         elif text == "第" and after in _HAN_DIGITS:
             end = i + 3 if i + 2 < len(texts) and texts[i + 2] in "个部款本张件条首" else i + 2
             add(i, end, _HAN_DIGITS[after])

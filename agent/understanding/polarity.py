@@ -18,6 +18,7 @@ State = Literal["like", "dislike", "exclude", "must", "seen", "neutral", "want",
 _ASKS = re.compile(
     r"(?:whats|what is|what was|who|whose|when (?:is|was|did)|where (?:is|was|did)|how (?:long|many|old)|is|are|was|were|does|did|which)\b"  # noqa: E501
 )
+_ASKS_ZH = re.compile(r"是不是|难道|好看吗$|好不好看$|怎么样$|多久能|几点|谁演的|哪年的$|多少钱$|什么时候")
 _EXCEPT = re.compile(r"except|apart from|aside from|other than|besides|save for|除")
 _FINAL = {"no": "exclude", "not really": "dislike", "not so much": "dislike", "not at all": "dislike"}
 _HARD = frozenset(".!?;\n。！？；…")
@@ -85,6 +86,8 @@ def clauses(words: Sequence[str], punctuation: Sequence[str], elements: Sequence
     asked: list[Clause] = []
     for clause in found:
         head = " ".join(words[clause.start : clause.start + 2])
+        if _ASKS_ZH.search("".join(words[clause.start : clause.end])):
+            asked.append(clause)
         if _ASKS.match(head) and not any(isinstance(e, Cue) and e.kind == "want" for e in clause.elements):
             asked.append(clause)
     for clause in found:  # a question mark closes its whole sentence
@@ -151,7 +154,7 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 continue
             kind = element.kind
             if kind == "back_except":
-                _except(here, before)
+                _except(here, before if len(before) > 1 else [*older, *before])
                 continue
             if kind == "not":
                 nots.append(element)
@@ -182,9 +185,7 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 if last_cue is not None and here and last_cue.text.startswith(("prefer", "rather", "like", "love")):
                     state, last_cue = "neutral", element
             elif kind in ("session", "lasting", "contrast", "word"):
-                if kind == "session" and asks_mood(element) and _likened(words, element):
-                    state, last_cue, nots = "like", element, []
-                elif kind == "session" and asks_mood(element):
+                if kind == "session" and asks_mood(element):
                     turned = [c for c in nots if element.start - c.end <= _NEAR] or element.text.startswith("没")
                     state, last_cue, nots = ("exclude" if turned else "want"), element, []
                 elif kind == "session" and element.text in ("not feeling", "没 心 情"):
@@ -192,6 +193,8 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
             else:
                 turned = [c for c in nots if element.start - c.end <= _NEAR]
                 back = kind.startswith("back_")
+                if element.text.endswith(("more than", "没 有 什 么 比", "没 什 么 比", "没 有 比")):
+                    turned = []  # "no film I hate more than"
                 new: State = kind.removeprefix("back_")  # type: ignore[assignment]
                 if kind == "exclude" and _EXCEPT.match(element.text) and before:
                     said = [m.state for m in before if m.state != "bare"]
@@ -259,11 +262,17 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 state,
             )
 
+    for mention in (m for c in parts for m in c.elements if isinstance(m, Mention)):
+        if mention.session and mention.state == "dislike" and not mention.hedged:
+            mention.state = "exclude"  # what is not wanted today is not shown today
+
     for clause in parts:
         if clause.question:  # "is Alien scary?" tells nothing; "can you find me a comedy?" does
             for m in clause.elements:
                 if isinstance(m, Mention) and m.cue is not None and m.cue.start >= clause.end:
                     continue  # "horror? no thanks"
+                if isinstance(m, Mention) and m.cue is not None and m.cue.text.startswith(("who ", "谁 ", "how could")):
+                    continue  # "who doesn't love Chaplin?"
                 if isinstance(m, Mention) and not (
                     m.cue is not None
                     and m.cue.kind in ("want", "must", "exclude", "not", "session")
@@ -271,20 +280,6 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                     and m.state != "neutral"
                 ):
                     m.state = "neutral"
-
-
-def _likened(words: Sequence[str], cue: Cue) -> bool:
-    """ "films that feel like Heat", "求 feel like 花样年华 的": a likeness, not a mood."""
-    before = words[max(0, cue.start - 1) : cue.start]
-    return cue.text.startswith("feel") and before in (
-        ["that"],
-        ["which"],
-        ["求"],
-        ["来"],
-        ["要"],
-        ["films"],
-        ["movies"],
-    )
 
 
 def _turn(state: State) -> State:
@@ -343,7 +338,12 @@ def _backwards(
     target = [
         m
         for m in here
-        if not m.cued or m.state == "bare" or m.cue is None or m.cue.start < clause.start or m.cue.kind == "want"
+        if not m.cued
+        or m.state == "bare"
+        or m.cue is None
+        or m.cue.start < clause.start
+        or m.cue.kind == "want"
+        or (m.cue.kind == "must" and new == "dislike")
     ]
     if not target and here and _pronoun(words, clause):
         target = here[-1:]
@@ -406,7 +406,10 @@ def _sessions(parts: Sequence[Clause]) -> None:
                     own.pop(number)
     for number, clause in enumerate(parts):
         if clause.session is None:
-            same = [n for n in own if parts[n].sentence == clause.sentence and parts[n].segment == clause.segment]
+            same = [
+                n for n in own
+                if parts[n].sentence == clause.sentence and parts[n].segment == clause.segment and n - number <= 1
+            ]  # fmt: skip
             if same:
                 nearest = [n for n in same if n < number] or same
                 clause.session = own[nearest[-1] if nearest[0] < number else nearest[0]]

@@ -176,6 +176,11 @@ def _pruned(mentions: list[Mention], w: Words, vocabulary: Vocabulary, covered: 
     kept = []
     for mention in mentions:
         match = mention.match
+        after = w.texts[mention.end : mention.end + 1]
+        near = [m for m in mentions if m is not mention and abs(m.start - mention.end) < 8]
+        named = match is not None and match.targets[0].item_id and after and after[0] in _WHO
+        if named and any(_person(m, vocabulary) for m in near):
+            continue  # "the Pan's Labyrinth guy, del Toro": said only to say who is meant
         if match is not None and match.targets[0].attribute:
             person = vocabulary.roles.get(match.targets[0].attribute) == "person"
             explained = False
@@ -198,10 +203,7 @@ def _pruned(mentions: list[Mention], w: Words, vocabulary: Vocabulary, covered: 
                     mention.end <= other.start
                     and after
                     in ([], ["的"], ["s"], ["の"], ["拍", "的"], ["导", "演", "的"], ["执", "导", "的"], ["演", "的"])
-                ) or (
-                    other.end <= mention.start
-                    and before in (["by"], ["from"], ["of"], ["with"], ["directed", "by"], ["starring"])
-                )
+                ) or (other.end <= mention.start and tuple(before) in _BELONGS)
                 if not linked or gap & set(",.;!?，。；！？、"):
                     continue
                 if other.match is None:
@@ -223,6 +225,17 @@ def _pruned(mentions: list[Mention], w: Words, vocabulary: Vocabulary, covered: 
                 continue
         kept.append(mention)
     return kept
+
+
+_BELONGS = frozenset(
+    tuple(words.split())
+    for words in ("by", "from", "of", "with", "w", "in", "with the", "w the", "with a", "directed by", "starring")
+)
+_WHO = frozenset(["director", "guy", "actor", "actress", "man", "lady", "woman", "star", "writer"])
+
+
+def _person(mention: Mention, vocabulary: Vocabulary) -> bool:
+    return mention.match is not None and vocabulary.roles.get(mention.match.targets[0].attribute or "") == "person"
 
 
 def _update(

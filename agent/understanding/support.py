@@ -17,7 +17,9 @@ from snowmelt.agent.understanding.words import Words
 _CONNECT = words_named("connect")
 _BETWEEN = words_named("between")
 _NEVER = words_named("never")
-_GREETINGS = frozenset({"good morning", "hi mom", "good evening", "good night", "thank you"})
+_GREETINGS = frozenset(
+    {"早 安", "晚 安", "お は よ う", "good morning", "hi mom", "good evening", "good night", "thank you"}
+)
 _OWN = words_named("own")
 _HOMELY = words_named("homely")
 _ABOUT = words_named("about")
@@ -126,12 +128,18 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
             and not (starts and ends and len(w.words) == 2)
         ):
             return before != "的" or ends
-    if starts or bool(w.punctuation[match.start]):
+    if (
+        starts
+        or bool(w.punctuation[match.start])
+        or any(c.end == match.start and c.kind == "contrast" for c in found_cues)
+    ):
         for cue in found_cues:
             if cue.start == match.end and cue.kind in ("back_like", "back_dislike", "back_except", "back_seen"):
                 return texts[0] not in _NEVER and (latin or len(texts) > 1)  # "alien is perfection"
         if len(texts) > 1 and latin and any(c.start == match.end for c in found_cues):
             return True
+    if is_cjk(texts[0][0]) and w.texts[match.start - 2 : match.start] in (["那", "个"], ["那", "部"], ["这", "部"]):
+        return len(texts) > 1
     if is_cjk(texts[0][0]) and after in ("那", "这") and w.texts[match.end + 1 : match.end + 2] in (["部"], ["片"]):
         return len(texts) > 1
     opened = starts or bool(w.punctuation[match.start]) or before in ("and", "or", "和", "跟", "与", "plus")
@@ -155,19 +163,21 @@ def _value_supported(
             or not is_cjk(before[0])
             or bool(w.punctuation[match.start])
             or any(c.end == match.start for c in found_cues)
-            or before in "和跟与、的带"
+            or before in "和跟与、的带给"
         )
         right = (
             match.end == len(w.words)
             or not is_cjk(after[0])
             or bool(w.punctuation[match.end])
-            or after in "的色制质片和跟与类也都我就用"
+            or after in "的色制质片和跟与类也都我就用用"
             or any(c.start == match.end for c in found_cues)
         )
         return left and right
     if len(texts) > 1 or is_cjk(texts[0][0]):
         return True
     word = texts[0]
+    if word == "love" and after not in ("stories", "story", "films", "", "and") and before not in _ABOUT:
+        return False  # "I used to love comedies"
     if word == "cinema" and before not in ("about", "of", "love", "loves", "on"):
         return False
     if before in _OWN and word in _HOMELY:
@@ -181,7 +191,8 @@ def _value_supported(
     governed = any(
         c.end == match.start and c.kind in ("like", "dislike", "exclude", "want", "must", "not") for c in found_cues
     )
-    return before in _ABOUT or after in _THINGS or governed or (listed and closed)
+    spoken = listed and any(c.start == match.end and c.kind.startswith("back_") for c in found_cues)
+    return before in _ABOUT or after in _THINGS or governed or spoken or (listed and closed)
 
 
 def dated(match: Match, w: Words, vocabulary: Vocabulary) -> Match:

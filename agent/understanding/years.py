@@ -8,8 +8,8 @@ from datetime import date
 from snowmelt.agent.understanding.units import NEGATED
 from snowmelt.retrieval.items import Schema
 
-_DECADES = {"twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60, "seventies": 70, "eighties": 80, "nineties": 90, "noughties": 0, "aughts": 0}  # fmt: skip
-_DECADES |= {"cinquanta": 50, "sessanta": 60, "settanta": 70, "ottanta": 80, "novanta": 90, "cincuenta": 50, "sesenta": 60, "setenta": 70, "ochenta": 80, "noventa": 90, "funfziger": 50, "sechziger": 60, "siebziger": 70, "achtziger": 80, "neunziger": 90}  # fmt: skip
+DECADES = {"twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60, "seventies": 70, "eighties": 80, "nineties": 90, "noughties": 0, "aughts": 0}  # fmt: skip
+DECADES |= {"cinquanta": 50, "sessanta": 60, "settanta": 70, "ottanta": 80, "novanta": 90, "cincuenta": 50, "sesenta": 60, "setenta": 70, "ochenta": 80, "noventa": 90, "funfziger": 50, "sechziger": 60, "siebziger": 70, "achtziger": 80, "neunziger": 90}  # fmt: skip
 _OF_FILMS = re.compile(
     r" (?:\w+ )?(?:films?|movies?|noirs?|comed|thrill|drama|musical|western|classic|style|hollywood|horror|cinema)"
 )
@@ -58,7 +58,7 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, put: Cal
         value = int(float(number))
         return value if value >= 1000 else (2000 if value < 20 else 1900) + value
 
-    words = {**_DECADES}
+    words = {**DECADES}
     text_decades = rf"(?:{decade}|(?:(nineteen|twenty|19|20)(?: |- ?))?({'|'.join(words)}))(?: jahren?)?"
     for match in re.finditer(r"\b(?:annees|anos|anni) (?:19)?(\d0)\b(?! ?(?:min|ans))", text):
         add(match, column, bounds(of_decade(match[1]), of_decade(match[1]) + 9))
