@@ -8,7 +8,7 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +17,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from snowmelt.retrieval import arrivals
+from snowmelt.retrieval.arrivals import Fitted
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.fusion import Weights
@@ -25,7 +27,7 @@ from snowmelt.retrieval.transfer import Content, content
 
 Floats = NDArray[np.float32]
 
-FORMAT = 2
+FORMAT = 3
 KEPT = 5  # versions; older ones are removed by the next fit
 FEWEST = 20  # people with two likes; with fewer there is nothing to learn
 
@@ -45,9 +47,13 @@ class FitReport:
 
 
 def fit_catalogue(
-    catalogue: Catalogue, interactions: Path, *, seed: int = 0, familiarity: Floats | None = None
-) -> FitReport:
+    catalogue: Catalogue, interactions: Path | None = None, *, people: Iterable[Sequence[str]] = (), seed: int = 0,
+    familiarity: Floats | None = None,
+) -> FitReport:  # fmt: skip
     """Fit on a CSV with columns user, item and perhaps rating, store it as the next version and use it.
+
+    `people`: the liked ids of more people, each another person than those of the CSV. What arrived since the last fit
+    (`arrivals`) counts no more: it is here, or it is gone.
 
     A row is a like unless it has a rating: then from 4 of 5, 8 of 10 or 1 of 1; other scales (play counts) are likes
     throughout. `familiarity` [items]: a language model's, if there is one. Raises InputError for a file that cannot be
@@ -57,18 +63,25 @@ def fit_catalogue(
     from snowmelt.retrieval.playing import fit
 
     began = time.monotonic()
-    X, skipped = read_likes(interactions, catalogue.rows)
+    epoch = arrivals.next_epoch(catalogue.dir)
+    X, skipped = _all_likes(interactions, people, catalogue.rows)
     able = int((np.diff(X.indptr) >= 2).sum())
     if able < FEWEST:
-        raise InputError(f"{interactions}: {able} people like two items or more; at least {FEWEST} are needed to learn")
+        source = interactions or "the feedback"
+        raise InputError(f"{source}: {able} people like two items or more; at least {FEWEST} are needed to learn")
     learned = fit(X, content_of(catalogue, familiarity), seed)
+    lengths = np.diff(X[:, learned.behaviour.rows].indptr)
     told = {
+        "epoch": epoch,
+        "liking": int((lengths > 0).sum()),
+        "weight": float((lengths[lengths > 0] ** -0.5).sum()),
         "people": X.shape[0],
         "likes": int(X.nnz),
         "seed": seed,
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     version = save(learned, catalogue.dir, catalogue.ids, told)
+    arrivals.forget(catalogue.dir, min(_manifest(catalogue.dir, v).get("epoch", 0) for v in versions(catalogue.dir)))
     weights = learned.tables["known"]
     table = {
         n: {k: row[i] for k, row in zip(weights.knots, weights.table, strict=True)} for i, n in enumerate(weights.names)
@@ -77,6 +90,20 @@ def fit_catalogue(
     return FitReport(
         version, X.shape[0], int(X.nnz), items, len(catalogue.ids) - items, skipped, time.monotonic() - began, table
     )
+
+
+def _all_likes(interactions: Path | None, people: Iterable[Sequence[str]], rows: Mapping[str, int]) -> tuple[Any, int]:
+    """As `read_likes`, with `people` after those of the file."""
+    from scipy.sparse import csr_matrix, vstack
+
+    lists = [sorted({rows[id_] for id_ in liked if id_ in rows}) for liked in people]
+    ends = np.cumsum([0, *map(len, lists)])
+    columns = np.array([row for own in lists for row in own], np.int64)
+    more = csr_matrix((np.ones(len(columns), np.float32), columns, ends), shape=(len(lists), len(rows)))
+    if interactions is None:
+        return more, 0
+    X, skipped = read_likes(interactions, rows)
+    return vstack([X, more], format="csr"), skipped
 
 
 def content_of(catalogue: Catalogue, familiarity: Floats | None) -> Content:
@@ -162,17 +189,31 @@ def save(learned: Learned, directory: Path, ids: list[str], told: Mapping[str, A
     return version
 
 
-def load(catalogue: Catalogue, familiarity: Floats | None = None) -> Learned | None:
-    """The version in use, for the catalogue as it is now; None where nothing is learned. InputError if damaged."""
+def state(directory: Path) -> tuple[str, int]:
+    """Another value after each fit, roll-back and arrival."""
+    current = directory / "learned" / "current"
+    return (current.read_text().strip(), arrivals.changes(directory)) if current.is_file() else ("", 0)
+
+
+def _manifest(directory: Path, version: str) -> dict[str, Any]:
+    return json.loads((directory / "learned" / version / "manifest.json").read_text())
+
+
+def load(catalogue: Catalogue, familiarity: Floats | None = None, own: Content | None = None) -> Learned | None:
+    """The version in use with what arrived since, for the catalogue as it is now; None where nothing is learned.
+
+    `own`: the catalogue's `content_of`, if it is there already. Raises InputError if the version is damaged.
+    """
     folder = catalogue.dir / "learned"
     if not (folder / "current").is_file():
         return None
     _installed()
     from scipy.sparse import csr_matrix
 
-    folder = folder / (folder / "current").read_text().strip()
+    version = (folder / "current").read_text().strip()
+    folder = folder / version
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = _manifest(catalogue.dir, version)
         ids = json.loads((folder / "ids.json").read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
             raise InputError(f"{folder}: format {manifest['format']}, here is {FORMAT}; run `snowmelt fit` again")
@@ -193,6 +234,8 @@ def load(catalogue: Catalogue, familiarity: Floats | None = None) -> Learned | N
             behaviour = Behaviour(
                 here[order], arrays["likes"][order], square("lift"), square("neighbours"), factors, aspects
             )
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(f"{folder} is damaged ({error}); run `snowmelt fit` again or roll back") from None
     if len(behaviour.rows) < 2:
@@ -201,7 +244,10 @@ def load(catalogue: Catalogue, familiarity: Floats | None = None) -> Learned | N
         name: Weights(tuple(t["names"]), tuple(t["knots"]), tuple(map(tuple, t["table"])))
         for name, t in manifest["weights"].items()
     }
-    return Learned(content_of(catalogue, familiarity), behaviour, tables)
+    learned = Learned(own or content_of(catalogue, familiarity), behaviour, tables)
+    came = arrivals.read(catalogue.dir, manifest["epoch"])
+    fitted = Fitted(manifest["people"], manifest["liking"], manifest["weight"])
+    return arrivals.taken_up(learned, catalogue.rows, came, fitted)
 
 
 def _installed() -> None:
