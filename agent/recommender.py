@@ -1,5 +1,6 @@
 """The whole loop on one screen: understand, ask or answer, retrieve, rank, explain."""
 
+import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,13 +16,14 @@ from snowmelt.agent.reasons import explain_all
 from snowmelt.agent.scoring import score_candidates
 from snowmelt.agent.types import Conversation, Profile, Recommendation, Reply
 from snowmelt.agent.understanding import Vocabulary
-from snowmelt.retrieval import fitting
+from snowmelt.retrieval import arrivals, fitting
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.embedding import Embedder
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.filters import meets
 from snowmelt.retrieval.fusion import standardise
 from snowmelt.retrieval.learned import Learned
+from snowmelt.retrieval.transfer import Content
 
 # Of the model's opinion on a model that was never calibrated (`snowmelt calibrate`), in standard deviations of what it
 # is added to. Beside learned behaviour small models add nothing that can be measured (evals/README.md): not asked.
@@ -48,17 +50,41 @@ class Recommender:
     familiarity: Familiarity | None = field(init=False)
     prior: NDArray[np.float32] | None = field(init=False)
     popularity: NDArray[np.float32] | None = field(init=False)
+    _state: tuple[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.vocabulary = Vocabulary.of(self.catalogue)
         self.familiarity = familiarity.stored(self.catalogue.dir, self.catalogue.titles)
+        self._take_up(None)
+
+    def _take_up(self, own: Content | None) -> None:
+        """What was learned, and what arrived since. `own`: the catalogue's content, where it is known already."""
+        self._state = fitting.state(self.catalogue.dir)
         heard = self.familiarity.values if self.familiarity is not None else None
-        self.learned = fitting.load(self.catalogue, heard)
+        self.learned = fitting.load(self.catalogue, heard, own)
         self.prior = self.popularity = None
         if self.learned is not None:
             self.prior, self.popularity = self.learned.prior(), self.learned.popularity()
         elif self.familiarity is not None and self.familiarity.weight > 0:
             self.prior = self.popularity = np.float32(self.familiarity.weight) * self.familiarity.values
+
+    def fresh(self) -> "Recommender":
+        """This one, or one with what was learned or arrived since (the catalogue's items are `Catalogue.fresh`)."""
+        if self._state == fitting.state(self.catalogue.dir):
+            return self
+        made = copy.copy(self)
+        made._take_up(self.learned.content if self.learned is not None else None)
+        return made
+
+    def learn(self, profile: Profile, item_id: str, *, skip: bool = False, back: bool = False) -> None:
+        """Somebody with `profile` likes an item too, or skips it; `back` takes that back (the profile without it). Kept
+        as counts beside the catalogue, in use from the next list on; nothing of the person is. No effect where nothing
+        was fitted. Raises InputError for an unknown item."""
+        if item_id not in self.catalogue.rows:
+            raise InputError(f"learn: {self.catalogue.dir} has no item {item_id!r}")
+        if self.learned is not None:
+            arrivals.record(self.catalogue.dir, profile.liked_ids, item_id, skip=skip, back=back)
+            self._take_up(self.learned.content)
 
     @classmethod
     def open(
