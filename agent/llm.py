@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
 from snowmelt.retrieval.errors import InputError
+from snowmelt.retrieval.weights import checked
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -127,7 +128,7 @@ def open_llm(
     nothing is sent yet, but what can be checked cheaply is: InputError says what is missing and what to do.
     """
     if spec is None or spec == "local":
-        return _open_gguf(bundled_gguf(), "local")
+        return _open_gguf(checked(bundled_gguf()), "local")
     if not isinstance(spec, str):
         return _open_langchain(spec)
     kind, _, rest = spec.partition(":")

