@@ -18,7 +18,7 @@ from snowmelt.evals.scoring import POOL
 from snowmelt.evals.systems import Asked, Case, Option, Said, Scorer, Train
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.embedding import open_embedder
-from snowmelt.retrieval.fitting import fit_catalogue
+from snowmelt.retrieval.fitting import FORMAT, fit_catalogue
 from snowmelt.retrieval.indexing import build
 
 MOST = 8  # questions; the product stops earlier
@@ -29,7 +29,7 @@ def catalogue_of(train: Train) -> Path:
     once for the same records and rows."""
     lines = [json.dumps(record, ensure_ascii=False, sort_keys=True) for record in train.records]
     embedder = open_embedder("use")
-    key = sha256("\n".join((embedder.id, *lines)).encode())
+    key = sha256("\n".join((str(FORMAT), embedder.id, *lines)).encode())
     for column in (train.user, train.item, train.rating, train.time):
         key.update(column.tobytes())
     folder = train.cache / "catalogues" / key.hexdigest()[:16]
