@@ -22,7 +22,7 @@ from snowmelt.retrieval.prior import SHRINK
 Floats = NDArray[np.float32]
 Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
 
-MOST = 200  # of a person's other likes that a like is paired with: the latest
+MOST = 50  # of a person's other likes that a like is paired with: the latest
 WAIT = 10.0  # seconds for another process to finish writing
 
 
@@ -55,20 +55,20 @@ def record(directory: Path, liked: Sequence[str], item: str, *, skip: bool = Fal
     """Somebody who likes the items `liked` likes `item` as well (or skips it). `back`: takes exactly that back; then
     `liked` are the other likes, too."""
     sign = -1.0 if back else 1.0
-    others = list(dict.fromkeys(i for i in liked if i != item))[-MOST:]
+    others = list(dict.fromkeys(i for i in liked if i != item))
+    few, many = _root(len(others)), _root(len(others) + 1)
+    lighter = few - many if back else many - few
     with _open(directory) as db:
         epoch = _epoch(db)
-        likes, skips = (0.0, sign) if skip else (sign, 0.0)
-        _add(db, "items", (epoch, item), (likes, skips))
+        _add(db, "items", (epoch, item), (0.0, sign) if skip else (sign, 0.0))
         if not skip:
-            few, many = (_root(len(others)), _root(len(others) + 1))
-            now, before = (few, many) if back else (many, few)
+            _add(db, "people", (epoch,), (0.0 if others else sign, lighter))
+            others = others[-MOST:]
             for other in others:
                 _add(db, "pairs", (epoch, *sorted((item, other))), (sign, sign * many))
             for i, a in enumerate(others):  # a person with more likes weighs less in each of their pairs
                 for b in others[i + 1 :]:
-                    _add(db, "pairs", (epoch, *sorted((a, b))), (0.0, now - before))
-            _add(db, "people", (epoch,), (0.0 if others else sign, now - before))
+                    _add(db, "pairs", (epoch, *sorted((a, b))), (0.0, lighter))
         db.execute("UPDATE state SET changes = changes + 1")
 
 
@@ -76,7 +76,7 @@ def read(directory: Path, since: int = 0) -> Arrivals:
     """All counts from epoch `since` on."""
     if not _path(directory).is_file():
         return Arrivals({}, {}, 0.0, 0.0)
-    with _open(directory) as db:
+    with _open(directory, write=False) as db:
         items = db.execute("SELECT item, SUM(one), SUM(two) FROM items WHERE epoch >= ? GROUP BY item", (since,))
         found = {item: (likes, skips) for item, likes, skips in items if likes or skips}
         pairs = db.execute("SELECT a, b, SUM(one), SUM(two) FROM pairs WHERE epoch >= ? GROUP BY a, b", (since,))
@@ -89,7 +89,7 @@ def changes(directory: Path) -> int:
     """A number that is another one after each `record`."""
     if not _path(directory).is_file():
         return 0
-    with _open(directory) as db:
+    with _open(directory, write=False) as db:
         return int(db.execute("SELECT changes FROM state").fetchone()[0])
 
 
@@ -228,13 +228,13 @@ def _path(directory: Path) -> Path:
 
 
 @contextmanager
-def _open(directory: Path) -> Iterator[sqlite3.Connection]:
+def _open(directory: Path, write: bool = True) -> Iterator[sqlite3.Connection]:
     """One transaction."""
     path = _path(directory)
     path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
     try:
-        db.execute("BEGIN IMMEDIATE")
+        db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         for table, columns in (("items", "item TEXT"), ("pairs", "a TEXT, b TEXT"), ("people", "")):
             names = ", ".join(["epoch", *(c.split()[0] for c in columns.split(", ") if c)])
             more = f"{columns}, " if columns else ""
@@ -242,7 +242,8 @@ def _open(directory: Path) -> Iterator[sqlite3.Connection]:
                 f"CREATE TABLE IF NOT EXISTS {table} (epoch INTEGER, {more}one REAL, two REAL, PRIMARY KEY ({names}))"
             )
         db.execute("CREATE TABLE IF NOT EXISTS state (epoch INTEGER, changes INTEGER)")
-        db.execute("INSERT INTO state SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM state)")
+        if db.execute("SELECT 1 FROM state").fetchone() is None:
+            db.execute("INSERT INTO state VALUES (0, 0)")
         yield db
         db.execute("COMMIT")
     finally:
