@@ -63,21 +63,9 @@ def index(args: Namespace) -> int:
 
 
 def fit(args: Namespace) -> int:
-    from snowmelt.retrieval import fitting
-    from snowmelt.retrieval.catalogue import Catalogue
+    from snowmelt.agent.learning import fit as run
 
-    if args.roll_back:
-        sys.stdout.write(f"{args.directory}: {fitting.roll_back(args.directory)} is in use\n")
-        return 0
-    if args.interactions is None:
-        raise InputError("fit: from what? give a CSV file of what people did, or --roll-back")
-    learned = fitting.fit_catalogue(Catalogue.open(args.directory), args.interactions)
-    skipped = f", {learned.skipped:,} rows of other items skipped" if learned.skipped else ""
-    sys.stdout.write(
-        f"{learned.version}: {learned.likes:,} likes of {learned.people:,} people, {learned.items:,} items, "
-        f"{learned.new_items:,} that nobody liked yet{skipped} ({learned.seconds:.1f} s)\n"
-    )
-    return 0
+    return run(args)
 
 
 def calibrate(args: Namespace) -> int:

@@ -20,7 +20,8 @@ T = TypeVar("T")
 THREADS = 64  # for recommenders: most of them wait for the model
 PLAIN_THREADS = 8  # for answers without the model: they must not queue behind those that wait
 MARGIN = 1.2  # seconds, or 15 % of the deadline if that is more, that the model leaves for an answer without it
-CHECK = 0.5  # seconds between two looks for a new generation of a catalogue
+CHECK = 0.5  # seconds between two looks for what is new in a catalogue
+MOST_CHECK = 1.5  # where taking it up takes long
 
 
 class Late(Exception):
@@ -80,13 +81,16 @@ class Rooms:
 
     async def keep_fresh(self, failed: Callable[[str, Exception], None]) -> None:
         """Forever: takes up what another process has written. `failed` hears of a catalogue that cannot be opened."""
+        took = 0.0
         while True:
-            await asyncio.sleep(CHECK)
+            await asyncio.sleep(min(MOST_CHECK, max(CHECK, 9 * took)))
+            began = time.monotonic()
             for room in self.all:
                 try:
                     self._rooms[room.name] = await self.plainly(lambda room=room: _fresh(room))
                 except (InputError, OSError, ValueError, KeyError) as error:  # the old one serves on
                     failed(room.name, error)
+            took = time.monotonic() - began
 
     async def plainly(self, work: Callable[[], T]) -> T:
         """`work` in a thread, without any model."""
@@ -141,5 +145,6 @@ def _fresh(room: Room) -> Room:
     """This room, or one with what was written to its catalogue since."""
     catalogue = room.recommender.catalogue.fresh()
     if catalogue is room.recommender.catalogue:
-        return room
+        newer = room.recommender.fresh()
+        return room if newer is room.recommender else _room(room.name, room.directory, newer)
     return _room(room.name, room.directory, replace(room.recommender, catalogue=catalogue))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from snowmelt.agent.access import Service, TheBackend, ThePerson, TheService
+from snowmelt.agent.learning import heard
 from snowmelt.agent.problems import Stop, documented
 from snowmelt.agent.rooms import Room
 from snowmelt.agent.routes_talk import Cursor, IdempotencyKey, PageSize, remembered, repeated, while_there
@@ -105,13 +106,14 @@ async def feedback(
             if done := await repeated(s, person, idempotency_key, asked):
                 return done
             kept, profile = await _profile(s, person, room)
-            profile = _with(profile, item, body.kind)
+            before, profile = profile, _with(profile, item, body.kind)
             note = {"catalogue": room.name, "item": item.id, "kind": body.kind}
             puts = [
                 Put("profile", room.name, profile.model_dump(mode="json"), kept.version if kept else 0),
                 Put("feedback", secrets.token_hex(16), note, 0),
             ]
             version = (await s.rows(s.store.put, person.id, *puts))[0]
+            await s.rooms.plainly(lambda: heard(room.plain, before, profile, item.id))
             found, degraded = [], False
             if body.kind == "more":
                 one = Profile(

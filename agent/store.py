@@ -9,6 +9,8 @@ import binascii
 import json
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,6 +171,14 @@ class Store:
             rows = db.execute(query).all()
         key = self._key(person) if rows else b""
         return [_opened(key, row) for row in rows[:limit]], _cursor(rows[limit - 1]) if len(rows) > limit else None
+
+    def everybody(self, kind: str, id_: str) -> Iterator[Stored]:
+        """The record with this id of everyone who has one. Who is erased meanwhile is left out."""
+        with self._data.connect() as db:
+            rows = db.execute(select(records).where(records.c.kind == kind, records.c.id == id_)).all()
+        for row in rows:
+            with suppress(Gone):
+                yield _opened(self._key(row.person), row)
 
     def remove(self, person: str, kind: str, id_: str) -> bool:
         """Whether there was one."""

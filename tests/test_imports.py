@@ -25,7 +25,7 @@ FLOORS = (
     ("front", "routes_items", "routes_people", "routes_talk"),
     ("access", "problems"),
     ("rooms",),
-    ("terminal", "doctor", "batch"),
+    ("terminal", "doctor", "batch", "learning"),
     ("parts",),
     ("settings",),
     ("recommender", ""),

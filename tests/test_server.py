@@ -17,6 +17,7 @@ import httpx
 import pytest
 from service import Running, conversation, events, running
 from snowmelt.agent.access import Service
+from snowmelt.agent.cli import main
 from snowmelt.agent.metrics import Metrics
 from snowmelt.agent.rooms import Rooms
 from snowmelt.agent.server import create_app, manage_keys, serve
@@ -24,6 +25,7 @@ from snowmelt.agent.store import Store
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.embedding import open_embedder
 from snowmelt.retrieval.errors import InputError
+from snowmelt.retrieval.fitting import fit_catalogue, load
 from snowmelt.retrieval.indexing import build
 from snowmelt.retrieval.items import Item
 
@@ -128,6 +130,41 @@ def test_feedback_is_in_the_profile_at_once_and_can_be_taken_back(service: Runni
             "none", "more", "seen", "dislike", "like",
         ]  # fmt: skip
         assert anna.post("/v1/me/feedback", json={"item": "no such", "kind": "like"}).status_code == 404
+
+
+def test_feedback_teaches_the_prior_without_a_refit_and_the_next_fit_with_it(tmp_path: Path) -> None:
+    pytest.importorskip("implicit", reason="pip install snowmelt[fit]")
+    items = [Item(f"i{n}", f"{'tea' if n % 2 else 'coffee'} number {n}") for n in range(20)]
+    build(items, tmp_path / "shop", open_embedder())
+    people = [[f"i{n}" for n in range(person % 2, 16, 2) if (n + person) % 5] for person in range(40)]
+    fit_catalogue(Catalogue.open(tmp_path / "shop"), people=people)
+
+    def place() -> int:
+        body = {"profile": {"likes": [{"text": "tea", "item_id": "i1"}]}, "limit": 19}
+        found = client.post("/v1/recommend", json=body).raise_for_status().json()["recommendations"]
+        return [r["item"]["id"] for r in found].index("i19")
+
+    with running([str(tmp_path / "shop")], tmp_path) as found, found.client() as client:
+        before = place()
+        for _ in range(12):
+            with found.person() as anna:
+                for item in ("i1", "i19"):
+                    anna.post("/v1/me/feedback", json={"item": item, "kind": "like"}).raise_for_status()
+        with found.person() as ben:  # whoever is erased is not in the next fit
+            ben.post("/v1/me/feedback", json={"item": "i18", "kind": "like"}).raise_for_status()
+            ben.delete("/v1/me").raise_for_status()
+        until = time.monotonic() + 20
+        while place() > 2 and time.monotonic() < until:
+            time.sleep(0.2)
+        assert before > 2 >= place()
+    words = ["fit", str(tmp_path / "shop"), "--feedback", str(tmp_path / "people.db")]
+    assert main([*words, "--catalogue", "none"]) == 2 and main(words) == 2  # 12 people: too few to learn from
+    table = tmp_path / "interactions.csv"
+    rows = [f"p{person},{item}" for person, own in enumerate(people) for item in own]
+    table.write_text("\n".join(["user,item", *rows]), encoding="utf-8")
+    assert main([*words[:2], str(table), *words[2:]]) == 0
+    learned = load(Catalogue.open(tmp_path / "shop"))
+    assert learned is not None and learned.behaviour.likes[-1] == 12 and learned.behaviour.rows[-1] == 19
 
 
 def test_a_profile_is_edited_with_its_version_and_must_fit_the_catalogue(service: Running) -> None:
