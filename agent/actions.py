@@ -130,8 +130,8 @@ def chat(args: Namespace) -> int:
         if not args.model.startswith("openai:"):
             args.base_url = None  # it was the driver's
     recommender = _recommender(args.directory or _demo(), _llm(args))
-    reply = driver(recommender).reply if driver else recommender.reply
-    talk(recommender, reply, demo=args.directory is None, stdin=sys.stdin, out=sys.stdout)
+    answer = driver(recommender).stream if driver else recommender.stream
+    talk(recommender, answer, demo=args.directory is None, stdin=sys.stdin, out=sys.stdout)
     return 0
 
 

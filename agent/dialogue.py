@@ -1,19 +1,23 @@
 """One turn of the conversation: what was said is understood, then comes a list, a question, or both."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from snowmelt.agent.answers import nothing_fits, why
 from snowmelt.agent.belief import Grounds
+from snowmelt.agent.lead import phrased
+from snowmelt.agent.notes import acknowledged, warnings
 from snowmelt.agent.onboarding import MOST
 from snowmelt.agent.questions import answered, as_update, grounds_of, next_question
-from snowmelt.agent.types import LONGEST, Conversation, Question, Reply, Turn, Update
+from snowmelt.agent.types import LONGEST, Conversation, Profile, Question, Reply, Turn, Update
 from snowmelt.agent.understanding import apply, filled, understand
 from snowmelt.agent.understanding.feedback import relative
-from snowmelt.agent.understanding.text import is_cjk
-from snowmelt.agent.wording import Language, about_me, limit_words, say
+from snowmelt.agent.understanding.text import is_cjk, key_of
+from snowmelt.agent.wording import Language, about_me, say
 from snowmelt.retrieval.items import visible
 
 if TYPE_CHECKING:
@@ -21,18 +25,62 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 ENOUGH = 2  # things told, one of them liked: from there a list comes with each question
+TIRED = 2  # lists that an item was on without a word about it
+LEAD = 3  # times that what was said just now counts
 MOST_IN_ALL = 5  # questions, those that come with a list included
+_TOLD = ("about_me", "why", "undo", "start_over")  # commands whose answer says what happened
 _GREETING = re.compile(
-    r"\W*(?:hi|hello|hey|good (?:morning|evening|afternoon|day)|你好|您好|嗨|哈喽|早上好|晚上好)\W*", re.IGNORECASE
+    r"\W*(?:(?:hi|hello|hey)(?: there| again)?|good (?:morning|evening|afternoon|day)"
+    r"|你好|您好|嗨|哈喽|早上好|晚上好)\W*",
+    re.IGNORECASE,
 )
 _THANKS = re.compile(r"\W*(?:(?:ok|okay|great|perfect|cool)\W*)?(?:thanks?(?: you)?(?: so much| a lot)?|cheers|bye|goodbye|谢谢(?:你|您)?|多谢|再见)\W*", re.IGNORECASE)  # fmt: skip  # noqa: E501
 
 
 def turn(recommender: "Recommender", conversation: Conversation, text: str) -> tuple[Conversation, Reply]:
     """One turn. The conversation that comes back is all the state there is."""
+    *_, done = stream(recommender, conversation, text)
+    assert not isinstance(done, str)
+    return done
+
+
+def stream(
+    recommender: "Recommender", conversation: Conversation, text: str
+) -> Iterator[str | tuple[Conversation, Reply]]:
+    """One turn in pieces: those of the reply's text as they come (joined they are the text), and at last what `turn`
+    gives. What was understood comes before anything is looked for; a model that writes well says it in its own words,
+    a checked sentence at a time."""
     heard = hear(recommender, conversation, text)
-    reply = _reply(recommender, conversation, heard.conversation, heard.update, heard.text)
-    return told(heard, reply), reply
+    now, update = heard.conversation, heard.update
+    notes = _notes(recommender, conversation, heard)
+    llm = recommender.llm
+    own = llm is not None and llm.writes_well and update.command in (None, "show", "more")
+    first = "" if own else _joined(*notes)
+    if first:
+        yield first
+    reply = _reply(recommender, conversation, now, update, heard.text, notes)
+    warned = warnings(recommender, conversation, update, now.language)  # a model might leave them out
+    if llm is not None and own and (lead := _lead(reply)) and not warned:
+        words = ""
+        for sentence in phrased(llm, recommender.vocabulary, now, reply, heard.text, lead):
+            words += sentence
+            yield sentence
+        if words:
+            rest = reply.text[len(lead) :]
+            reply = reply.model_copy(update={"text": words + (rest if rest[:1] in ("", " ") else f" {rest}")})
+            first = words
+    if rest := reply.text[len(first) :]:
+        yield rest
+    yield told(heard, reply), reply
+
+
+def _lead(reply: Reply) -> str:
+    """The part of the text that may be said in other words: what stands above the list or before the question."""
+    if reply.recommendations:
+        return reply.text
+    if reply.question is not None and reply.text.endswith(reply.question.text):
+        return reply.text.removesuffix(reply.question.text).strip()
+    return ""
 
 
 @dataclass(frozen=True)
@@ -75,9 +123,10 @@ def told(heard: Heard, reply: Reply) -> Conversation:
     """The conversation after the message and its reply."""
     conversation = heard.conversation
     shown = tuple(r.item.id for r in reply.recommendations)
+    said = f"{reply.text}\n{reply.question.text}" if shown and reply.question else reply.text
     return conversation.model_copy(
         update={
-            "turns": (*conversation.turns, Turn(role="user", text=heard.text), Turn(role="assistant", text=reply.text)),
+            "turns": (*conversation.turns, Turn(role="user", text=heard.text), Turn(role="assistant", text=said)),
             "asked": (
                 *conversation.asked,
                 *([reply.question.about] if reply.question else []),
@@ -88,7 +137,7 @@ def told(heard: Heard, reply: Reply) -> Conversation:
             else conversation.asked_ids,
             "question": reply.question,
             "shown": shown or conversation.shown,
-            "offered": tuple(dict.fromkeys([*conversation.offered, *shown])),
+            "offered": (*conversation.offered, *shown),
         }
     )
 
@@ -100,7 +149,27 @@ def language_of(text: str, before: Language) -> Language:
     return "en" if re.search(r"[a-zA-Z]{3}", text) else before
 
 
-def _reply(r: "Recommender", before: Conversation, now: Conversation, update: Update, text: str) -> Reply:
+def _notes(r: "Recommender", before: Conversation, heard: Heard) -> list[str]:
+    """What is said before the answer; nothing where the answer itself says what happened."""
+    update, language = heard.update, heard.conversation.language
+    if update.command in _TOLD or _THANKS.fullmatch(heard.text):
+        return []
+    notes = [acknowledged(r, update, language), *warnings(r, before, update, language)]
+    passed = heard.conversation.declined != before.declined
+    if update.empty and not any(notes) and update.command is None and not passed and _says_something(heard.text):
+        notes = [say("nothing_caught", language)]
+    return [note for note in notes if note]
+
+
+def _says_something(text: str) -> bool:
+    """Long enough that a person expects it to matter: three words, or five Chinese characters."""
+    words = key_of(text).split()
+    return not _GREETING.fullmatch(text) and len(words) >= (5 if any(is_cjk(c) for c in text) else 3)
+
+
+def _reply(
+    r: "Recommender", before: Conversation, now: Conversation, update: Update, text: str, notes: list[str]
+) -> Reply:
     language = now.language
     if update.command == "about_me":
         return Reply(text=about_me(now, r.vocabulary, language))
@@ -108,12 +177,11 @@ def _reply(r: "Recommender", before: Conversation, now: Conversation, update: Up
         return Reply(text=why(r, now, update.about, language))
     if update.command == "undo":
         if before.history and now.shown:
-            return _list(r, now, say("undone", language))
+            return _list(r, now, update, say("undone", language))
         return Reply(text=say("undone" if before.history else "nothing_to_undo", language))
     if update.command == "start_over":
         question = _question(r, now)
         return Reply(text=say("start_over", language, question=question.text if question else ""), question=question)
-    notes = _notes(r, before, update, language)
     if update.unclear:
         first = update.unclear[0]
         question = Question(
@@ -125,17 +193,17 @@ def _reply(r: "Recommender", before: Conversation, now: Conversation, update: Up
         return Reply(text=_joined(*notes, _with_options(question)), question=question)
     if _THANKS.fullmatch(text):
         return Reply(text=say("thanks", language))
-    if notes and update.empty and not update.command:
+    if update.unchecked and update.empty and not update.command:
         return Reply(text=_joined(*notes))
     if update.command in ("show", "more") or (now.shown and not _GREETING.fullmatch(text)):
         few = len(now.in_force.likes) + len(now.in_force.constraints) < 4
-        return _list(r, now, *notes, more=update.command == "more", ask=few and update.command is None)
+        return _list(r, now, update, *notes, more=update.command == "more", ask=few and update.command is None)
     told = now.in_force
     if len(told.likes) + len(told.constraints) + len(told.wishes) >= ENOUGH and told.likes:
-        return _list(r, now, *notes, ask=True)  # something to look at, while the questions go on
+        return _list(r, now, update, *notes, ask=True)  # something to look at, while the questions go on
     question = _question(r, now)
     if question is None:
-        return _list(r, now, *notes)
+        return _list(r, now, update, *notes)
     words = say("hello", language, question=question.text) if _GREETING.fullmatch(text) else question.text
     return Reply(text=_joined(*notes, words), question=question)
 
@@ -163,44 +231,33 @@ def _with_options(question: Question) -> str:
     return question.text + " " + " / ".join(o.text for o in question.options)
 
 
-def _notes(r: "Recommender", before: Conversation, update: Update, language: str) -> list[str]:
-    """Contradictions pointed out (the newest word wins), and limits that cannot be compared."""
-    notes = []
-    for c in (*update.constraints, *update.session_constraints):
-        for old in before.in_force.constraints:
-            other_bound = {old.op, c.op} == {"le", "ge"} and old.attribute == c.attribute
-            crossed = other_bound and not _room(old.value, c.value, old.op)
-            same = (
-                (old.attribute, old.op) == (c.attribute, c.op) and old.op in ("le", "ge", "eq") and old.value != c.value
-            )
-            if crossed or same:
-                notes.append(say("contradiction", language, old=limit_words(old, language)))
-    liked = {e.key for e in before.in_force.likes}
-    notes += [say("contradiction", language, old=e.text) for e in update.dislikes if e.key in liked]
-    for about, words in update.unchecked:
-        currency = next(
-            (next(iter(a.values), "") for n, a in r.catalogue.schema.attributes.items() if "currency" in n.casefold()),
-            "",
-        )
-        notes.append(say(f"unchecked_{about}", language, words=words, currency=currency or "?"))
-    return list(dict.fromkeys(notes))
-
-
-def _room(old: object, new: object, old_op: str) -> bool:
-    if type(old) is not type(new):
-        return True
-    low, high = (old, new) if old_op == "ge" else (new, old)
-    return low <= high  # type: ignore[operator]
-
-
-def _list(r: "Recommender", now: Conversation, *notes: str, more: bool = False, ask: bool = False) -> Reply:
+def _list(
+    r: "Recommender", now: Conversation, update: Update, *notes: str, more: bool = False, ask: bool = False
+) -> Reply:
+    """A list, and perhaps a question to go below it. What was asked for just now leads; what was offered twice without
+    a word about it goes to the end when something new is said."""
     language, profile = now.language, now.in_force
     if more:  # "another five": none of those already offered
         profile = profile.model_copy(update={"seen": tuple(dict.fromkeys([*profile.seen, *now.offered]))})
     question = None if more or not ask else _question(r, now, most=MOST_IN_ALL)
-    found, degraded = r.ranked(profile, SHOWN)
+    tired = {i for i, n in Counter(now.offered).items() if n >= TIRED} if not update.empty else set()
+    found, degraded = r.ranked(_leading(profile, update), SHOWN + min(len(tired), SHOWN), language=language)
     if not found:
         return Reply(text=_joined(*notes, nothing_fits(r.catalogue, profile, language)))
-    head = "list_more" if more else "list" if profile.likes else "list_unsure"
-    words = say("list_asking", language, question=question.text) if question else say(head, language)
-    return Reply(text=_joined(*notes, words), question=question, recommendations=tuple(found), degraded=degraded)
+    found = sorted(found, key=lambda x: x.item.id in tired)[:SHOWN]
+    head = say("list_more" if more else "list" if profile.likes else "list_unsure", language)
+    return Reply(text=_joined(*notes, head), question=question, recommendations=tuple(found), degraded=degraded)
+
+
+def _leading(profile: Profile, update: Update) -> Profile:
+    """The profile with what the newest message likes and wishes said more often, for this list only: so every signal
+    counts it."""
+    newest = {e.key for e in (*update.likes, *update.session_likes)}
+    likes = tuple(e for e in profile.likes if e.key in newest) if len(newest) < len(profile.likes) else ()
+    wishes = tuple(c for c in profile.wishes if c in update.wishes)
+    return profile.model_copy(
+        update={
+            "likes": (*profile.likes, *likes * (LEAD - 1)),
+            "wishes": (*profile.wishes, *wishes * (LEAD - 1)),
+        }
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
@@ -74,6 +74,12 @@ class Driver:
             conversation, reply = turn(self.recommender, conversation, text)
             return conversation, reply.model_copy(update={"degraded": True})
         return done
+
+    def stream(self, conversation: Conversation, text: str) -> Iterator[str | tuple[Conversation, Reply]]:
+        """`reply` in the form of `Recommender.stream`; what the model says is checked whole, so it comes whole."""
+        conversation, reply = self.reply(conversation, text)
+        yield reply.text
+        yield conversation, reply
 
     def _driven(self, desk: Desk, before: Conversation, heard: Heard) -> str:
         """The model's last words. Raises ModelError however it ends otherwise."""

@@ -7,6 +7,8 @@ from importlib.resources import files
 from string import Template
 from typing import Literal
 
+from snowmelt.agent.understanding.text import key_of
+from snowmelt.agent.understanding.values import chinese_names
 from snowmelt.retrieval.items import Item
 
 Language = Literal["en", "zh"]
@@ -52,6 +54,11 @@ def parsed(text: str) -> Iterator[dict[str, str]]:
 
 def label(name: str, language: Language) -> str:
     return _lines(language).get(f"label {name}", name.replace("_", " "))
+
+
+def said_in(value: str, language: Language) -> str:
+    """A value of an attribute as it is said: in Chinese by its Chinese name, where it has one."""
+    return chinese_names().get(key_of(value), value) if language == "zh" else value
 
 
 def titles(item: Item) -> list[str]:

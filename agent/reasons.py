@@ -19,21 +19,33 @@ from snowmelt.agent.phrases import (
     kinds,
     label,
     parsed,
+    said_in,
     short,
     title_in,
     titles,
 )
 from snowmelt.agent.types import Entry, Profile, Reason
+from snowmelt.agent.understanding.text import everyday
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.embedding import Embedder
 from snowmelt.retrieval.items import Item
 
 MOST = 2  # reasons for one item
+NEWEST = 0.8  # by which what was asked for last is worth more
 SECOND = 0.7  # worth of a reason that is not the only one
 SENTENCES = 160  # of the items together that are compared with what the person said (600 a second with the default)
 KEPT = 5000  # sentences whose vectors are kept for the next list (10 MB with the default embedder)
 NEAR = 2.0  # deviations by which a sentence is nearer to a like than items are: a good quotation. Half: a poor one
+COMMON = 0.25  # of all items: what more than these share is no reason
 _SHORT, _LONG = 15, 200  # characters of a sentence worth quoting
+_WORDY = 60  # characters of a value that is worth naming
+# Columns in which two items agree by chance: only who asked for the value is told of it.
+_COINCIDENCE = re.compile(
+    r"titles?$|title_|countr|nation|region|origin|languages?$|^lang|currenc|year|date|decade|added|rating|stock|size|^unit"
+    r"|国家|地区|语言|年份|日期|货币|评级|尺寸", re.IGNORECASE
+)  # fmt: skip
+_PIECE = r"[^\s,;]+(?: [^\s,;]+){0,3}"
+_LIST = re.compile(rf"(?:[^,;:]{{2,30}}:\s*(?:{_PIECE}[,;]\s*){{2,}}|(?:{_PIECE}[,;]\s*){{6,}}){_PIECE}\.?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _SENTENCE = re.compile(r"[^.!?。！？]+(?:[.!?]+(?=\s|$)|[。！？]+|$|[.!?]+)")
 
@@ -105,7 +117,7 @@ def verified(reason: Reason, item: Item, profile: Profile, catalogue: Catalogue 
             named |= {t.casefold() for t in titles(catalogue.items[catalogue.rows[id_]])}
     labels = {label(name, language).casefold() for name in item.attributes for language in LANGUAGES}
     checks = {
-        "item": lambda text: _in_item(text, item),
+        "item": lambda text: _in_item(text, item) or _in_item(text[:1].lower() + text[1:], item),  # it may begin it
         "title": lambda text: text.casefold() in named,
         "said": lambda text: any(text in words for words in said),
         "label": lambda text: text.casefold() in labels,
@@ -114,34 +126,45 @@ def verified(reason: Reason, item: Item, profile: Profile, catalogue: Catalogue 
 
 
 def _shared(catalogue: Catalogue, item: Item, profile: Profile, language: Language) -> list[_Made]:
-    """What the item has in common with each liked item, an attribute at a time."""
-    made = []
-    for entry in profile.likes:
+    """What the item has in common with each liked item, an attribute at a time; nothing that is a mere coincidence."""
+    made, listed = [], _listed(item)
+    for entry in {e.item_id: e for e in profile.likes}.values():
         if entry.item_id not in catalogue.rows or entry.item_id == item.id:
             continue
         other = catalogue.items[catalogue.rows[entry.item_id]]
-        for name, value in item.attributes.items():
-            theirs = _values(other.attributes.get(name))
-            values = [v for v in _values(value) if v in theirs]
-            if values and "title" not in name and name != "currency":
-                shown = joined(values[:3], language)
-                kind = name if name in kinds() else "shared"
-                title = title_in(other, language)
-                family = name if name in _WORTH else "shared"
-                made.append(_make(kind, language, values[0], entry, title, family, item=shown, title=title))
+        title = title_in(other, language)
+        both = [(name, v, _values(other.attributes.get(name))) for name, v in item.attributes.items()]
+        for name, value, theirs in [*both, ("tags", tuple(listed), _listed(other))]:
+            values = [v for v in _values(value) if v in theirs and _tells(catalogue, name, v)]
+            if values and not _COINCIDENCE.search(name):
+                kind, family = name if name in kinds() else "shared", name if name in _WORTH else "shared"
+                parts = {"item": joined([said_in(v, language) for v in values[:3]], language), "title": title}
+                parts["label"] = label(name, language)
+                made.append(_make(kind, language, values[0], entry, title, family, **parts))
     return made
+
+
+def _tells(catalogue: Catalogue, name: str, value: str) -> bool:
+    """Is it short enough to read, and rare enough to mean something?"""
+    attribute = catalogue.schema.attributes.get(name)
+    known = attribute.values.get(value, 0) if attribute is not None else 0
+    return len(value) <= _WORDY and known <= COMMON * len(catalogue.items)
 
 
 def _asked(item: Item, profile: Profile, language: Language) -> list[_Made]:
     """Values and limits that the person asked for and the item has, each with their words."""
     made = []
     wanted: dict[tuple[str, str], list[str]] = {}
+    newest = (profile.likes[-1].evidence or profile.likes[-1].text) if profile.likes else ""
     for entry in profile.likes:
         if entry.attribute and entry.text in _values(item.attributes.get(entry.attribute)):
             wanted.setdefault((entry.attribute, entry.evidence or entry.text), []).append(entry.text)
     for (name, said), values in wanted.items():
-        parts = {"item": joined(values, language), "said": short(said), "label": label(name, language)}
-        made.append(_make("asked", language, values[0], said, said, "asked", **parts))
+        values = list(dict.fromkeys(values))
+        shown = joined([said_in(v, language) for v in values], language)
+        parts = {"item": shown, "said": short(said), "label": label(name, language)}
+        asked = _make("asked", language, values[0], said, said, "asked", **parts)
+        made.append(replace(asked, worth=asked.worth + NEWEST * (said == newest)))
     for limit in profile.constraints:
         value = item.attributes.get(limit.attribute)
         if limit.op in ("le", "ge", "eq") and isinstance(value, float) and not isinstance(value, bool):
@@ -153,7 +176,8 @@ def _asked(item: Item, profile: Profile, language: Language) -> list[_Made]:
 
 
 def _quotes(catalogue: Catalogue, items: Sequence[Item], profile: Profile, language: Language) -> list[list[_Made]]:
-    """For each item and like the nearest sentence. One that is not near ("words") is shown if there is nothing else."""
+    """For each item and like the nearest sentence. Only one that shares a word with what was said, or is clearly nearer
+    than items are, is called close to it; another is shown ("words") if there is nothing else to say."""
     most = max(2, min(8, SENTENCES // max(len(items), 1)))
     sentences = [_sentences(item)[:most] for item in items]
     flat = [s for part in sentences for s in part]
@@ -178,12 +202,13 @@ def _quotes(catalogue: Catalogue, items: Sequence[Item], profile: Profile, langu
             title = title_in(catalogue.items[catalogue.rows[entry.item_id]], language) if entry.item_id else ""
             parts = {"item": part[best], "title": title, "said": short(said_words)}
             kind = "echo" if entry.item_id else "quote"
-            kind = kind if strength >= NEAR / 2 else "words"
+            close = strength >= NEAR or (kind == "quote" and _share_a_word(said_words, part[best]))
+            kind = kind if close else "words"
             quote = _make(kind, language, part[best], said_words, title or said_words, "words", **parts)
             if entry.attribute:  # that the item has the value says more
                 quote = replace(quote, worth=quote.worth - 1)
             if strength < NEAR:
-                quote = replace(quote, worth=strength / NEAR - (kind == "words"))
+                quote = replace(quote, worth=min(strength / NEAR, 1.0) - (kind == "words"))
             mine.append(quote)
         made.append(mine)
         at += len(part)
@@ -213,6 +238,27 @@ def _says_something(entry: Entry, catalogue: Catalogue) -> bool:
     return not entry.attribute or len(said.split()) > 3 or len(CHINESE.findall(said)) > 6
 
 
+def _share_a_word(said: str, sentence: str) -> bool:
+    """A word of four letters or more by its first five ("friendship" and "friends" agree), or two Chinese characters
+    together."""
+    theirs = set(_stems(sentence))
+    return any(stem in theirs for stem in _stems(said))
+
+
+def _stems(text: str) -> list[str]:
+    han = [text[i : i + 2] for i in range(len(text) - 1) if len(CHINESE.findall(text[i : i + 2])) == 2]
+    return han + [w[:5] for w in re.findall(r"[^\W\d_]{4,}", text.casefold()) if not everyday(w, 400)]
+
+
+def _listed(item: Item) -> list[str]:
+    """What a description lists instead of telling ("Listener tags: darkwave, german, gothic")."""
+    found = []
+    for sentence in re.split(r"(?<=[.!?])\s+|\n", item.description):
+        if _LIST.fullmatch(sentence):
+            found += [part.strip() for part in re.split(r"[,;]", sentence.partition(":")[2] or sentence)]
+    return [part for part in found if part]
+
+
 def _make(kind: str, language: Language, span: str, entry: Entry | str, about: str, family: str, **parts: str) -> _Made:
     said = entry if isinstance(entry, str) else entry.evidence or entry.text
     text = filled(kind, language, parts)
@@ -234,7 +280,8 @@ def _sentences(item: Item) -> list[str]:
             end = max(text.rfind(mark, _SHORT, _LONG) for mark in (", ", "; ", ": ", "，", "；"))
             text = text[: end if end > 0 else max(text.rfind(" ", _SHORT, _LONG), 0)].strip()
         least = _SHORT // 3 if CHINESE.search(text) else _SHORT
-        if least <= len(text) and text.rstrip(".").casefold() != item.title.casefold():
+        told = text.rstrip(".").casefold()
+        if least <= len(text) and told not in item.title.casefold() and not _LIST.fullmatch(match[0].strip()):
             found.append(text)
     return found
 
@@ -249,6 +296,8 @@ def _in_item(text: str, item: Item) -> bool:
     if any(text in t for t in texts):
         return True
     left = text
+    values += [named for value in values if (named := said_in(value, "zh")) != value] + _listed(item)
+    values.sort(key=len, reverse=True)
     for value in values:
         left = left.replace(value, "\0")
     return re.fullmatch(r"\0(?:(?:, | and |、)\0)*", left) is not None

@@ -1,6 +1,7 @@
 """The whole loop on one screen: understand, ask or answer, retrieve, rank, explain."""
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent import calibration, familiarity
 from snowmelt.agent.after import POOL, USUAL, After, arrange, in_order
-from snowmelt.agent.dialogue import turn
+from snowmelt.agent.dialogue import stream, turn
 from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.llm import LLM, open_llm
+from snowmelt.agent.phrases import Language
 from snowmelt.agent.ranking import bounded, rank
 from snowmelt.agent.reasons import explain_all
 from snowmelt.agent.scoring import score_candidates
@@ -100,8 +102,11 @@ class Recommender:
         """min(limit, available) distinct items, best first: all constraints met, none seen; `after` None: its own."""
         return self.ranked(profile, limit, after)[0]
 
-    def ranked(self, profile: Profile, limit: int, after: After | None = None) -> tuple[list[Recommendation], bool]:
-        """As `recommend`, and whether the model failed (`degraded`)."""
+    def ranked(
+        self, profile: Profile, limit: int, after: After | None = None, *, language: Language | None = None
+    ) -> tuple[list[Recommendation], bool]:
+        """As `recommend`, and whether the model failed (`degraded`). `language` of the reasons; None: of the person's
+        last words."""
         if limit < 1:
             raise InputError(f"limit {limit}: must be at least 1")
         allowed = self.catalogue.mask(profile.constraints)
@@ -149,9 +154,15 @@ class Recommender:
                 reasons=reasons,
                 signals={name: round(float(values[i]), 4) for name, values in signals.items()},
             )
-            for i, item, reasons in zip(order, items, explain_all(self.catalogue, items, profile), strict=True)
+            for i, item, reasons in zip(
+                order, items, explain_all(self.catalogue, items, profile, language), strict=True
+            )
         ], degraded
 
     def reply(self, conversation: Conversation, text: str) -> tuple[Conversation, Reply]:
         """One turn. The conversation that comes back is all the state there is."""
         return turn(self, conversation, text)
+
+    def stream(self, conversation: Conversation, text: str) -> Iterator[str | tuple[Conversation, Reply]]:
+        """`reply` in pieces: those of its text as they come (joined they are the text), and at last what it gives."""
+        return stream(self, conversation, text)

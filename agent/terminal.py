@@ -6,8 +6,11 @@ from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
+from snowmelt.agent.phrases import Language, said_in
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.types import Conversation, Profile, Recommendation, Reply
+from snowmelt.agent.understanding.text import is_cjk
+from snowmelt.agent.wording import title_of
 from snowmelt.retrieval.items import Item
 
 if TYPE_CHECKING:
@@ -35,13 +38,13 @@ _CODE = re.compile(r"(?=\S*[\d/])\S{6,}|\d{4}-\d\d-\d\d")  # "tt0114709", an add
 _UNITS = {"runtime": "min", "weight_g": "g"}
 
 
-Answer = Callable[[Conversation, str], tuple[Conversation, Reply]]
+Answer = Callable[[Conversation, str], Iterator[str | tuple[Conversation, Reply]]]
 
 
 def chat(recommender: Recommender, answer: Answer, *, demo: bool, stdin: TextIO | None, out: TextIO) -> None:
-    """Talks until the input ends; `answer` is a turn (`Recommender.reply`, or a driver's). On a terminal people type;
-    otherwise the lines of `stdin` are the messages, and with none of them a scripted conversation is played, if this
-    is the demo. KeyboardInterrupt is the caller's."""
+    """Talks until the input ends; `answer` is a turn in pieces (`Recommender.stream`, or a driver's). On a terminal
+    people type; otherwise the lines of `stdin` are the messages, and with none of them a scripted conversation is
+    played, if this is the demo. KeyboardInterrupt is the caller's."""
     from rich.console import Console
 
     console = Console(file=out, highlight=False, soft_wrap=False, width=None if out.isatty() else 100)
@@ -67,10 +70,9 @@ def chat(recommender: Recommender, answer: Answer, *, demo: bool, stdin: TextIO 
         if not typed:
             console.print()
             console.print(f"> {line.strip()}", style="bold", markup=False)
-        with _thinking(console):
-            conversation, reply = answer(conversation, line)
+        conversation, reply = _said(console, answer(conversation, line))
         replies.append(reply)
-        show(console, reply)
+        show(console, reply, conversation.language)
     if first and not conversation.profile.empty:
         console.print()
         console.print("What was understood", style="bold")
@@ -78,16 +80,62 @@ def chat(recommender: Recommender, answer: Answer, *, demo: bool, stdin: TextIO 
     console.print()
 
 
-def show(console: "Console", reply: Reply) -> None:
-    """A reply as it is read: the text first, then one card after another."""
+def _said(console: "Console", pieces: Iterator[str | tuple[Conversation, Reply]]) -> tuple[Conversation, Reply]:
+    """Writes the text as it comes and gives what comes last."""
+    line = _Line(console)
+    with _thinking(console):
+        piece = next(pieces)
     console.print()
-    for line in reply.text.splitlines():
-        _write(console, line)
+    while isinstance(piece, str):
+        line.add(piece)
+        piece = next(pieces)
+    line.end()
+    return piece
+
+
+class _Line:
+    """Text that comes in pieces, wrapped at spaces (or between Chinese characters) as it comes."""
+
+    def __init__(self, console: "Console") -> None:
+        self._console, self._at, self._word = console, 0, ""
+
+    def add(self, text: str) -> None:
+        for char in text:
+            if char in " \n" or is_cjk(char):
+                self._put(char if char != " " else "")
+                if char == " " and self._at:
+                    self._word = " "
+            else:
+                self._word += char
+
+    def _put(self, more: str = "") -> None:
+        from rich.cells import cell_len
+
+        word = self._word + more.strip("\n")
+        self._word = ""
+        if self._at + cell_len(word) > self._console.width and self._at:
+            self._console.print()
+            self._at, word = 0, word.lstrip()
+        self._console.print(word, end="", markup=False, soft_wrap=True)
+        self._at += cell_len(word)
+        if more == "\n":
+            self._console.print()
+            self._at = 0
+
+    def end(self) -> None:
+        self._put("\n")
+
+
+def show(console: "Console", reply: Reply, language: Language = "en") -> None:
+    """What comes below the text: one card after another, and the question that goes with them."""
     for number, recommendation in enumerate(reply.recommendations, 1):
         console.print()
-        for line, style in card(number, recommendation):
+        for line, style in card(number, recommendation, language):
             _write(console, line, style)
-    if reply.degraded:
+    if reply.recommendations and reply.question is not None:
+        console.print()
+        _write(console, reply.question.text)
+    if reply.degraded and reply.recommendations:
         console.print()
         _write(console, "(The model did not answer as it should: this list stands on retrieval alone.)", "dim")
 
@@ -102,18 +150,20 @@ def _write(console: "Console", line: str, style: str = "") -> None:
         console.print(Text(" " * indent) + part)
 
 
-def card(number: int, r: Recommendation) -> list[tuple[str, str]]:
+def card(number: int, r: Recommendation, language: Language = "en") -> list[tuple[str, str]]:
     """(line, style) of one recommendation: its title, what it is, and why."""
     year, lines = r.item.attributes.get("year"), []
-    other = next((v for k, v in r.item.attributes.items() if k.endswith("title_zh") and isinstance(v, str)), None)
-    title = r.item.title + (f" ({year:g})" if isinstance(year, float) else "")
-    lines.append((f"  {number}. {title}" + (f" · {other}" if other and other != r.item.title else ""), "bold cyan"))
-    if shown := facts(r.item):
+    first, other = r.item.title, title_of(r.item, "zh")
+    if language == "zh":
+        first, other = other, first
+    title = first + (f" ({year:g})" if isinstance(year, float) else "")
+    lines.append((f"  {number}. {title}" + (f" · {other}" if other != first else ""), "bold cyan"))
+    if shown := facts(r.item, language):
         lines.append((f"     {' · '.join(shown)}", "dim"))
     return lines + [(f"     {reason.text}", "") for reason in r.reasons]
 
 
-def facts(item: Item) -> list[str]:
+def facts(item: Item, language: Language = "en") -> list[str]:
     """At most five short facts ("125 min", "39.9 EUR", "animation, fantasy"), the same attributes for every item."""
     names = [n for n in _FACTS if n in item.attributes]
     names += [n for n in item.attributes if n not in _FACTS and n not in _HIDDEN and "title" not in n]
@@ -124,7 +174,7 @@ def facts(item: Item) -> list[str]:
         if isinstance(value, bool) or (isinstance(value, str) and _CODE.fullmatch(value)):
             continue
         if isinstance(value, tuple):
-            text = ", ".join(value[:3])
+            text = ", ".join(said_in(v, language) for v in value[:3])
         elif isinstance(value, float):
             unit = item.attributes.get("currency") if name == "price" else _UNITS.get(name)
             if not isinstance(unit, str):  # a bare number says nothing without its name
@@ -132,7 +182,7 @@ def facts(item: Item) -> list[str]:
             else:
                 text = f"{value:.2f} {unit}" if name == "price" else f"{value:g} {unit}"
         else:
-            text = value
+            text = said_in(value, language)
         if 0 < len(text) <= 60 and not (isinstance(value, tuple) and set(value[:3]) & said):
             said.update(value if isinstance(value, tuple) else ())
             found.append(text)

@@ -6,6 +6,8 @@ from string import Template
 from typing import Literal
 
 from snowmelt.agent.types import Constraint, Conversation, Entry, Profile
+from snowmelt.agent.understanding.text import key_of
+from snowmelt.agent.understanding.values import chinese_names
 from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.items import Item
@@ -37,9 +39,11 @@ def limit_words(c: Constraint, language: str) -> str:
     """A limit in plain words, "runtime at most 120"."""
     if language == "en":
         return c.words()
-    value = (
-        "、".join(c.value) if isinstance(c.value, tuple) else f"{c.value:g}" if isinstance(c.value, float) else c.value
-    )
+    value: object = c.value
+    if isinstance(c.value, tuple):
+        value = "、".join(chinese_names().get(key_of(v), v) for v in c.value)
+    elif isinstance(c.value, float):
+        value = f"{c.value:g}"
     return f"{_COLUMNS_ZH.get(c.attribute, c.attribute)} {_SIGNS_ZH[c.op]} {value}"
 
 

@@ -1,5 +1,8 @@
 """Turns: lists, questions, feedback, and what is said when nothing fits. Demo films, no model."""
 
+import re
+from typing import Any
+
 import pytest
 from fakes import ScriptedLLM
 from snowmelt.agent.dialogue import language_of
@@ -135,3 +138,75 @@ def test_a_model_fills_what_code_left_open_and_must_quote(films: Catalogue) -> N
 def test_language_follows_the_person() -> None:
     assert language_of("我喜欢喜剧", "en") == "zh" and language_of("show me", "zh") == "en"
     assert language_of("1", "zh") == "zh" and language_of("기생충", "en") == "en"
+
+
+def test_what_was_understood_is_said_back(recommender: Recommender) -> None:
+    _, reply = talk(recommender, "I loved Spirited Away and Ratatouille, but no horror please")
+    assert reply.text.startswith("Noted: Spirited Away and Ratatouille; no horror.") and reply.recommendations
+    assert reply.question is not None and reply.question.text not in reply.text
+    _, reply = talk(recommender, "我喜欢千与千寻，不要恐怖片，两小时以内")
+    assert reply.text.startswith("记下了：《千与千寻》；不要恐怖；片长 不超过 120 分钟。")
+    assert all(not re.search("[a-z]{4,} and |^Also|^As ", x.reason) for x in reply.recommendations)
+    _, reply = talk(recommender, "my train was on time at noon")
+    assert "I found nothing in that to go by." in reply.text
+    _, reply = talk(recommender, "hi there")
+    assert reply.text.startswith("Hello!")
+
+
+def test_what_was_asked_for_just_now_leads(recommender: Recommender) -> None:
+    state, _ = talk(recommender, "I love Alien and Halloween", "tense and bleak", "show me")
+    _, reply = talk(recommender, "a cosy musical for children", state=state)
+    cosy = [x for x in reply.recommendations if {"music", "family"} & {*x.item.attributes["genres"]}]  # type: ignore
+    assert len(cosy) >= 3, [x.item.title for x in reply.recommendations]
+
+
+def test_what_was_offered_twice_makes_room_when_something_new_is_said(recommender: Recommender) -> None:
+    state, first = talk(recommender, "I love Spirited Away", "show me", "show me")
+    twice = {x.item.id for x in first.recommendations}
+    _, reply = talk(recommender, "I love My Neighbor Totoro as well", state=state)
+    fresh = [x.item.id not in twice for x in reply.recommendations]
+    assert len(fresh) == 5 and any(fresh) and fresh == sorted(fresh, reverse=True)
+
+
+def pieces(r: Recommender, *texts: str) -> tuple[list[str], Conversation, Reply]:
+    state = Conversation()
+    for text in texts[:-1]:
+        state, _ = r.reply(state, text)
+    *said, done = r.stream(state, texts[-1])
+    assert not isinstance(done, str)
+    found = [x for x in said if isinstance(x, str)]
+    assert "".join(found) == done[1].text
+    return found, *done
+
+
+@pytest.mark.parametrize(
+    "last", ["hello", "I love Alien", "why?", "under two hours", "undo", "start over", "thanks", "换一批"]
+)
+def test_streamed_pieces_are_the_text(recommender: Recommender, last: str) -> None:
+    found, state, reply = pieces(recommender, "I love Spirited Away", "no horror", last)
+    whole = recommender.reply(talk(recommender, "I love Spirited Away", "no horror")[0], last)
+    assert (state, reply) == whole
+    if last == "under two hours":
+        assert found[0] == "Noted: runtime at most 120 min."
+
+
+def test_a_model_that_writes_well_says_it_in_its_own_words_once_they_check(films: Catalogue) -> None:
+    def told(*says: Any, writes_well: bool = True) -> tuple[list[str], Reply]:
+        llm = ScriptedLLM(says, writes_well=writes_well, scorer=lambda *_: 0.0)
+        found, _, reply = pieces(Recommender(films, llm), "I loved Spirited Away and Ratatouille, but no horror")
+        assert len(reply.recommendations) == 5
+        return found, reply
+
+    good = "What a lovely pair. Gentle films it is, then, and nothing that frightens."
+    found, reply = told(good)
+    assert reply.text == good and len(found) == 2
+    for bad in (
+        "You will adore The Purple Accountant.", "Alien is for you.", "Here are 17 films.", "What else do you like?",
+        "* one\n* two", ModelError("timeout", "late"),
+    ):  # fmt: skip
+        found, reply = told(bad)
+        assert reply.text.startswith("Noted: Spirited Away and Ratatouille; no horror."), bad
+    found, reply = told("Lovely. You will adore The Purple Accountant. Enjoy.")
+    assert reply.text == "Lovely." and found == ["Lovely."]
+    found, reply = told(writes_well=False)  # it is not asked
+    assert reply.text.startswith("Noted:")

@@ -35,15 +35,15 @@ def test_kinds_in_both_languages(films: Catalogue) -> None:
         for language in ("en", "zh")
     )
     assert "Also by Hayao Miyazaki, like Spirited Away." in english
-    assert "和《千与千寻》一样，由Hayao Miyazaki执导。" in chinese
+    assert "和《千与千寻》一样，由 宫崎骏 执导。" in chinese
     fireflies = films.items[films.rows["grave-of-the-fireflies-1988"]]
     quote = explain_all(films, [fireflies], Profile(likes=(GRIEF,)))[0][0]
     assert quote.span in fireflies.description and quote.span in quote.text and GRIEF.text in quote.text
     kiki = films.items[films.rows["kikis-delivery-service-1989"]]
     asked = Profile(likes=(Entry(text="warm", attribute="moods", evidence="温暖"),), constraints=(SHORT,))
     texts = {r.text for r in explain_all(films, [kiki], asked, "en")[0]}
-    assert texts == {"Moods: warm, as you asked.", "103 minutes: you said “under two hours”."}
-    assert "氛围：warm，正如你要的。" in {r.text for r in explain_all(films, [kiki], Profile(likes=asked.likes))[0]}
+    assert texts == {"Warm, as you asked.", "103 minutes: you said “under two hours”."}
+    assert "温暖，正如你要的。" in {r.text for r in explain_all(films, [kiki], Profile(likes=asked.likes))[0]}
 
 
 def test_a_reason_that_cannot_be_proved_is_not_one(films: Catalogue) -> None:
@@ -53,13 +53,14 @@ def test_a_reason_that_cannot_be_proved_is_not_one(films: Catalogue) -> None:
     def gate(text: str, span: str = "warm", evidence: str = "something warm") -> bool:
         return verified(Reason(text=text, span=span, evidence=evidence), item, profile, films)
 
-    assert gate("Moods: warm, as you asked.") and gate("As warm and dreamy as Spirited Away.")
-    assert not gate("Moods: warm, as you asked.", span="won nine Oscars")
-    assert not gate("Moods: warm, as you asked.", evidence="I said so")
+    assert gate("Warm, as you asked.") and gate("As warm and dreamy as Spirited Away.")
+    assert not gate("Warm, as you asked.", span="won nine Oscars")
+    assert not gate("Warm, as you asked.", evidence="I said so")
     for text in (
-        "", "warm", "The best film of all time.", "Moods: violent, as you asked.", "As warm as Ratatouille.",
-        "As warm and violent as Spirited Away.", "Moods: warm, as you asked. It won nine Oscars.",
-        "Close to “I never said it”: “warm”", "Awards: warm, as you asked.", "999 minutes: you said “under two hours”.",
+        "", "warm", "The best film of all time.", "Violent, as you asked.", "As warm as Ratatouille.",
+        "As warm and violent as Spirited Away.", "Warm, as you asked. It won nine Oscars.",
+        "Close to “I never said it”: “warm”", "Warm and violent, as you asked.",
+        "999 minutes: you said “under two hours”.",
     ):  # fmt: skip
         assert not gate(text), text
 
