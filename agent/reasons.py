@@ -205,8 +205,6 @@ def _quotes(catalogue: Catalogue, items: Sequence[Item], profile: Profile, langu
             close = strength >= NEAR or (kind == "quote" and _share_a_word(said_words, part[best]))
             kind = kind if close else "words"
             quote = _make(kind, language, part[best], said_words, title or said_words, "words", **parts)
-            if entry.attribute:  # that the item has the value says more
-                quote = replace(quote, worth=quote.worth - 1)
             if strength < NEAR:
                 quote = replace(quote, worth=min(strength / NEAR, 1.0) - (kind == "words"))
             mine.append(quote)
@@ -231,11 +229,8 @@ def _vectors(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def _says_something(entry: Entry, catalogue: Catalogue) -> bool:
-    """Is there enough to compare a sentence with? "Something warm", of which the value is known, is too short."""
-    if entry.item_id:
-        return entry.item_id in catalogue.rows
-    said = entry.evidence or entry.text
-    return not entry.attribute or len(said.split()) > 3 or len(CHINESE.findall(said)) > 6
+    """Is there something to compare a sentence with? Of a known value ("something warm") the fact says more."""
+    return entry.item_id in catalogue.rows if entry.item_id else not entry.attribute
 
 
 def _share_a_word(said: str, sentence: str) -> bool:
@@ -247,7 +242,7 @@ def _share_a_word(said: str, sentence: str) -> bool:
 
 def _stems(text: str) -> list[str]:
     han = [text[i : i + 2] for i in range(len(text) - 1) if len(CHINESE.findall(text[i : i + 2])) == 2]
-    return han + [w[:5] for w in re.findall(r"[^\W\d_]{4,}", text.casefold()) if not everyday(w, 400)]
+    return han + [w[:5] for w in re.findall(r"[^\W\d_]{4,}", text.casefold()) if not everyday(w, 2500)]
 
 
 def _listed(item: Item) -> list[str]:
