@@ -23,7 +23,7 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 _TOO_LARGE = f"At most {LARGEST} bytes."
-_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+_REQUEST_ID = re.compile(r"[0-9a-fA-F-]{8,64}")  # a UUID or the like: it is logged, so no words
 log = logging.getLogger("snowmelt.service")
 
 

@@ -58,10 +58,11 @@ def main() -> None:
     parser.add_argument("catalogue")
     parser.add_argument("--times", type=int, default=50)
     parser.add_argument("--deadline", type=float, default=4)
+    parser.add_argument("--faults", nargs="+", default=FAULTS, choices=FAULTS, metavar="FAULT")
     args = parser.parse_args()
     print(f"{'fault':14} answers valid degraded   p95 ms   max ms   fds threads")
     with fault_server() as faults:
-        for fault in FAULTS:
+        for fault in args.faults:
             url = f"http://127.0.0.1:{free_port()}/v1" if fault == "refuse" else faults.url(fault)
             settings = {"model": "openai:m", "base_url": url, "deadline": args.deadline}
             with (

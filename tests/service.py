@@ -49,7 +49,7 @@ class Running:
 @contextmanager
 def running(
     directories: Sequence[str], folder: Path, *, environ: Mapping[str, str] | None = None, scheme: str = "http",
-    **settings: Any,
+    cwd: Path | None = None, **settings: Any,
 ) -> Iterator[Running]:  # fmt: skip
     """The service over `directories`; people and the log are in `folder`. It is gone at the end."""
     import json
@@ -60,7 +60,7 @@ def running(
     with log.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, json.dumps(settings)], stdout=out, stderr=out,
-            env={**os.environ, **(environ or {})},
+            env={**os.environ, **(environ or {})}, cwd=cwd,
         )  # fmt: skip
     try:
         url, until = f"{scheme}://127.0.0.1:{port}", time.monotonic() + 60
