@@ -52,7 +52,12 @@ def rank(
     if not len(rows):
         return [], {}
     signals = {name: values[rows] for name, values in people.items()}
-    spoken = dict(text_signals(_cosines(catalogue, queries, rows), _cosines(catalogue, queries, _sample(catalogue))))
+    own = [e for e in profile.likes if e.item_id in catalogue.rows and not people]
+    told = np.array(
+        [e.strength for e in (*own, *(e for e in profile.likes if e.item_id not in catalogue.rows))], np.float32
+    )
+    cosines = _cosines(catalogue, queries, rows)
+    spoken = dict(text_signals(cosines, _cosines(catalogue, queries, _sample(catalogue)), told))
     spoken["bm25"] = BM25 * standardise(bm25)[rows]
     for name, values in (spoken | _asked(catalogue, profile, rows)).items():
         signals[name] = signals[name] + values if name in signals else values
@@ -80,10 +85,14 @@ def one_person(liked: Sequence[int], items: int) -> Any:
     return csr_matrix((np.ones(len(own), np.float32), (np.zeros(len(own), np.int64), own)), shape=(1, items))
 
 
-def text_signals(cosines: Floats, sample: Floats) -> dict[str, Floats]:
-    """dense: nearness to the nearest query and to all of them, [items]. `cosines`, `sample`: [items, queries]."""
+def text_signals(cosines: Floats, sample: Floats, strengths: Floats | None = None) -> dict[str, Floats]:
+    """dense: nearness to the nearest query and to all of them, [items]. `cosines`, `sample`: [items, queries];
+    `strengths` [queries]: how much each counts, all the same for None."""
     if not cosines.shape[1]:
         return {}
+    if strengths is not None and np.ptp(strengths) > 0:
+        own = (strengths / strengths.max()).astype(np.float32)  # what is liked faintly draws less
+        cosines, sample = cosines * own, sample * own
     nearest = _scaled(cosines.max(axis=1), sample.max(axis=1))
     dense = DENSE * nearest + MEAN * _scaled(cosines.mean(axis=1), sample.mean(axis=1))
     return {"dense": dense.astype(np.float32)}
@@ -149,11 +158,11 @@ def _dislikes(catalogue: Catalogue, profile: Profile, rows: Rows) -> Floats:
     queries = _queries(catalogue, disliked, words)
     sample = _cosines(catalogue, queries, _sample(catalogue)).max(axis=1)
     near = _scaled(_cosines(catalogue, queries, rows).max(axis=1), sample)
-    push = np.maximum(near, 0)
+    push = np.float32(max(e.strength for e in profile.dislikes)) * np.maximum(near, 0)
     for entry in profile.dislikes:
         has = _having(catalogue, entry)
         if has is not None:
-            push = push + np.maximum(has[rows], 0)
+            push = push + np.float32(entry.strength) * np.maximum(has[rows], 0)
     return np.asarray(-DISLIKE * push, np.float32)
 
 

@@ -38,7 +38,7 @@ class EntryIn(In):
     item_id: ItemId | None = None
     attribute: Name | None = None
     evidence: Annotated[str, StringConstraints(max_length=MOST_TEXT)] = ""
-    strength: float = Field(default=1.0, ge=0.0, le=1.0, strict=True)
+    strength: float = Field(default=1.0, ge=0.0, le=2.0, strict=True)
 
 
 class ConstraintIn(In):

@@ -20,7 +20,7 @@ class Entry(Frozen):
     """One thing a person likes or dislikes: an item, a value of an attribute, or free text.
 
     `evidence` holds the person's own words that it came from. `strength` is 1 for a plain statement, less for a
-    fainter one ("used to love", a hedge).
+    fainter one ("kind of like"), up to 2 for a strong one ("absolutely love").
     """
 
     text: Said

@@ -158,6 +158,48 @@ def test_a_limit_without_a_column_is_said(films: Catalogue) -> None:
     assert "没有价格" in reply.text and "两百元以内" in reply.text
 
 
+@pytest.mark.parametrize(
+    ("about", "plain"),
+    [
+        ("I am a 60-year-old Muslim woman and ", "I loved Up"),
+        ("As a Christian nurse with diabetes, ", "I loved Up"),
+        ("I'm a gay man of 25 from Lagos. ", "I loved Up"),
+        ("I am pregnant and Jewish, and ", "I loved Up"),
+        ("我是一个六十岁的穆斯林女性，", "我喜欢飞屋环游记"),
+        ("我今年二十五岁，信佛，有糖尿病。", "我喜欢飞屋环游记"),
+    ],
+)
+def test_who_somebody_is_changes_nothing(films: Catalogue, film: Vocabulary, about: str, plain: str) -> None:
+    told, bare = read(about + plain, film), read(plain, film)
+    assert told.model_dump(exclude={"likes"}) == bare.model_dump(exclude={"likes"})
+    assert [e.key for e in told.likes] == [e.key for e in bare.likes] != []
+    r = Recommender(films, None)
+    lists = [r.recommend(apply(Conversation(), u).in_force, 10) for u in (told, bare)]
+    assert [x.item.id for x in lists[0]] == [x.item.id for x in lists[1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "strength"),
+    [
+        ("I absolutely love comedies", 1.5), ("I like comedies", 1.0), ("I kind of like comedies", 0.5),
+        ("我最喜欢喜剧", 1.5), ("我喜欢喜剧", 1.0), ("不太喜欢喜剧", 0.5), ("not a big fan of comedies", 0.5),
+    ],
+)  # fmt: skip
+def test_how_strongly_it_is_said(film: Vocabulary, text: str, strength: float) -> None:
+    update = read(text, film)
+    assert [e.strength for e in (*update.likes, *update.dislikes)] == [strength]
+
+
+def test_used_to_today_and_never(film: Vocabulary) -> None:
+    assert read("I used to love westerns", film).empty
+    today = read("not in the mood for horror tonight", film)
+    assert (
+        [e.text for e in today.session_dislikes] == ["horror"] and today.session_constraints and not today.constraints
+    )
+    never = read("never show me horror", film)
+    assert [e.text for e in never.dislikes] == ["horror"] and never.constraints and not never.session_constraints
+
+
 def test_today_and_always(film: Vocabulary) -> None:
     update = read("I usually love thrillers, just not tonight", film)
     assert [e.text for e in update.likes] == [e.text for e in update.session_dislikes] == ["thriller"]

@@ -18,6 +18,9 @@ _NOT_BAD = words_named("not_bad")
 _PRAISED = frozenset("好棒赞爱美喜经感妙精神可有绝牛香酷燃对值适舒甜暖会懂")
 _COPULA, _DEGREE, _NOT = words_named("copula"), words_named("degree"), words_named("negated")
 _GOOD, _BAD, _GEM, _DUD = (words_named(n) for n in ("good", "bad", "gem", "dud"))
+_HAPPENED = frozenset(
+    ["have", "has", "had", "ive", "weve", "youve", "hes", "shes", "theyve", "was", "were", "am", "im"]
+)
 _LIKENED = frozenset(["that", "which", "films", "movies", "求", "来", "要"])
 _BEFORE_INTO = words_named("before_into")
 
@@ -59,6 +62,8 @@ def cues(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
             if kind := table.get(key):
                 if key == "只" and i and words[i - 1].text in _COUNTS:
                     continue  # a measure word: "一只猫"
+                if key in ("just", "only") and i and words[i - 1].text in _HAPPENED:
+                    continue  # "have just moved"
                 if key.startswith("feel") and words[i - 1 if i else 0].text in _LIKENED:
                     kind = "like"  # "films that feel like Heat": a likeness, not a mood
                 if key == "into" and i and words[i - 1].text not in _BEFORE_INTO:

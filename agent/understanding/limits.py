@@ -49,7 +49,7 @@ _REFUSED = re.compile(
 )
 # time that somebody has is a limit on how long a thing may take
 _HAVE = (
-    r"(?:(?:ive|i have|i got|we have|we ve|weve|we got|you have|with)(?: only| just)?(?: got)?|theres|there is|there are|only|got|spare|just have|nur|seulement|solo|只有|只剩|就剩|我有|还有|就有|就|仅有|刚好有|只能看|能看)"
+    r"(?:(?:ive|(?:i|we)(?: only| just| really only)? (?:have|get|got)|we have|we ve|weve|we got|you have|with)(?: only| just)?(?: got)?|theres|there is|there are|only|got|spare|just have|nur|seulement|solo|只有|只剩|就剩|我有|还有|就有|就|仅有|刚好有|只能看|能看)"
     r"(?: ?(?:only|just|about|like|exactly|maybe|roughly|got|大概|大约|差不多))*"
 )
 _MUST_FIT = re.compile(

@@ -46,6 +46,13 @@ def chosen(
     return sorted(elements, key=lambda e: e.start)
 
 
+def _near(text: str, spelling: str) -> bool:
+    """One edit apart, and long enough for it to tell?"""
+    from rapidfuzz.distance import OSA
+
+    return len(spelling) >= 6 and OSA.distance(text, spelling) <= 1
+
+
 def _within(element: Cue | Mention, match: Match) -> bool:
     """Is it a value that only repeats a part of a title ("kung fu" in "kung fu hustel")?"""
     inside = match.start <= element.start and element.end <= match.end
@@ -88,6 +95,10 @@ def _misspelt(w: Words, vocabulary: Vocabulary, used: Sequence[bool]) -> list[Ma
                 plural = w.texts[i] in (f"{spelling}s", spelling.removesuffix("s"))
                 if plural and m.kind == "part":
                     continue  # "The Godfather" is not Tokyo Godfathers
+                if m.kind == "first" or (
+                    m.kind == "person" and m.end - m.start == 1 and not _near(w.texts[i], spelling)
+                ):
+                    continue  # "Namaste" is not Nagase
                 one_common = m.end - m.start == 1 and m.kind == "title" and everyday(spelling)
                 if not one_common:
                     found.append(m)

@@ -17,7 +17,7 @@ from snowmelt.agent.understanding.numerals import Line, line_of
 from snowmelt.agent.understanding.pointing import has, pointed
 from snowmelt.agent.understanding.polarity import Clause, Mention, clauses, judge
 from snowmelt.agent.understanding.support import plain
-from snowmelt.agent.understanding.text import tokenise
+from snowmelt.agent.understanding.text import phrases_named, tokenise
 from snowmelt.agent.understanding.values import Target
 from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.agent.understanding.words import Words, words_of
@@ -36,7 +36,7 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
     if tampering(spoken):
         return Update()
     profile, today = conversation.in_force, today or date.today()
-    asked = conversation.question.about if conversation.question else None
+    asked = conversation.question.about.removeprefix("attribute:") if conversation.question else None
     line = _line(w, vocabulary)
     found, unchecked = limits(line, vocabulary.schema, today, asked)
     facts = told(w, line)
@@ -250,6 +250,7 @@ def _update(
 
     def put(mention: Mention, state: str, session: bool) -> None:
         evidence = _evidence(w, parts, mention)
+        strength = strength_of(evidence)
         if state in ("like", "must", "want", "bare"):
             kind = "likes"
         elif state in ("dislike", "exclude"):
@@ -258,7 +259,7 @@ def _update(
             return
         if mention.match is None:
             lists[f"session_{kind}" if session else kind].append(
-                Entry(text=w.said(mention.start, mention.end), evidence=evidence)
+                Entry(text=w.said(mention.start, mention.end), evidence=evidence, strength=strength)
             )
             return
         targets = mention.match.targets
@@ -267,7 +268,13 @@ def _update(
             unclear.append(Unclear(text=w.said(mention.start, mention.end), options=options, liked=kind == "likes"))
             return
         for target in (_role(w, mention, targets, vocabulary, mentions), *mention.match.also):
-            entry = Entry(text=target.value, item_id=target.item_id, attribute=target.attribute, evidence=evidence)
+            entry = Entry(
+                text=target.value,
+                item_id=target.item_id,
+                attribute=target.attribute,
+                evidence=evidence,
+                strength=strength,
+            )
             lists[f"session_{kind}" if session else kind].append(entry)
             if target.attribute and state == "must":
                 group = len(must) if _both(w, parts, mention) else -1
@@ -325,6 +332,15 @@ def _evidence(w: Words, parts: list[Clause], mention: Mention) -> str:
     if clause is None or not clause.start <= mention.start < clause.end:
         return w.said(mention.start, mention.end)
     return w.said(clause.start, max(clause.end, mention.end))
+
+
+def strength_of(evidence: str) -> float:
+    """How strongly something is said: 1 plainly, 1.5 "absolutely love", "最讨厌", 0.5 "kind of like", "不太喜欢"."""
+    said = f" {line_of(tokenise(evidence), digits=False).text} "
+    for kind, strength in (("faint", 0.5), ("strong", 1.5)):
+        if any((f" {p} " if p.isascii() else p) in said for p in phrases_named(kind)):
+            return strength
+    return 1.0
 
 
 def _title(vocabulary: Vocabulary, target: Target) -> str:

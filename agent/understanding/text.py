@@ -109,6 +109,15 @@ def words_named(name: str) -> frozenset[str]:
 
 
 @cache
+def phrases_named(name: str) -> tuple[str, ...]:
+    """Phrases from words.tsv, separated there by "|"."""
+    for line in files("snowmelt.agent.understanding").joinpath("words.tsv").read_text("utf-8").splitlines():
+        if line.startswith(f"{name}\t"):
+            return tuple(line.split("\t")[1].split("|"))
+    raise KeyError(name)
+
+
+@cache
 def ranks() -> dict[str, int]:
     """The 24,000 most frequent English word forms, by rank: what nobody means as a title unless they say so.
 

@@ -10,6 +10,7 @@ from snowmelt.retrieval.items import Schema
 
 DECADES = {"twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60, "seventies": 70, "eighties": 80, "nineties": 90, "noughties": 0, "aughts": 0}  # fmt: skip
 DECADES |= {"cinquanta": 50, "sessanta": 60, "settanta": 70, "ottanta": 80, "novanta": 90, "cincuenta": 50, "sesenta": 60, "setenta": 70, "ochenta": 80, "noventa": 90, "funfziger": 50, "sechziger": 60, "siebziger": 70, "achtziger": 80, "neunziger": 90}  # fmt: skip
+_REFUSED = re.compile(r"(?:不要|不想要?|不看|不想看|别给我|别|除了|拒绝|不考虑)(?:看|推荐|推|那些|任何|是)*$")
 _OF_FILMS = re.compile(
     r" (?:\w+ )?(?:films?|movies?|noirs?|comed|thrill|drama|musical|western|classic|style|hollywood|horror|cinema)"
 )
@@ -139,13 +140,15 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, put: Cal
         rf"(?:from )?{year} (?:onwards?|on|or later|or newer|and later|and newer|till now)\b|{year}年?(?:以后|之后|以来|起|后)",
         text,
     ):
-        add(match, column, bounds(int(match[1] or match[2]), None))
+        number, refused = int(match[1] or match[2]), _REFUSED.search(text[: match.start()])
+        add(match, column, bounds(None, number) if refused else bounds(number, None))
     for match in re.finditer(
         rf"(?:before|pre-?|prior to|older than|earlier than|until|up to|no later than|nothing (?:after|newer than|later than|past)|not (?:newer|later) than|no newer than|davant|avant|vor|antes de|anterior a|prima del|predating|anything (?:before|pre)|(?<!不)早于|不晚于) ?{year}年?|{year} or (?:earlier|before|older)|{year}年?(?:以前|之前|前)",
         text,
     ):
         number = int(next(g for g in match.groups() if g))
         turned = NEGATED.search(text[: match.start()]) and match[0].startswith(("before", "older", "earlier"))
+        turned = turned or _REFUSED.search(text[: match.start()])
         add(match, column, bounds(number, None) if turned else bounds(None, number))
     for match in re.finditer(rf"(?:(?<!不)晚于|不早于){year}年?", text):
         add(match, column, bounds(int(match[1]), None))
