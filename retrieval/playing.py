@@ -58,6 +58,7 @@ def fit(
         for name in sorted(set(domains or ())):
             inside = np.flatnonzero(np.asarray(domains, object) == name)
             _play(lessons[f"to {name}"], X, played, partial(_every_of, taught, inside), inside, rng, apart=inside)
+            _play(lessons[f"in {name}"], X, played, partial(_every_of, taught, inside), inside, rng)
         liked = rng.permutation(np.flatnonzero(prior.popularity(X)))
         for fresh in map(np.sort, np.array_split(liked, 5)[:STRANGERS]):
             left = np.setdiff1d(rows, fresh)
@@ -127,15 +128,15 @@ def _play(
                 shown.append(revealed)
                 hidden.append(rest)
         for start in range(0, len(shown), BLOCK):
-            liked = _matrix(shown[start : start + BLOCK], X.shape[1])
-            gold = _matrix(hidden[start : start + BLOCK], X.shape[1])
+            liked = matrix(shown[start : start + BLOCK], X.shape[1])
+            gold = matrix(hidden[start : start + BLOCK], X.shape[1])
             values = signals(liked)
             known, wanted = liked[:, rows].toarray() > 0, gold[:, rows].toarray() > 0
             lessons[k].append(_lesson(values, known, wanted, k) if drawn is None else
                               _short(values, known, wanted, drawn[rows], rng))  # fmt: skip
 
 
-def _matrix(lists: Sequence[NDArray[np.integer]], items: int) -> Sparse:
+def matrix(lists: Sequence[NDArray[np.integer]], items: int) -> Sparse:
     from scipy.sparse import csr_matrix
 
     ends = np.concatenate([[0], np.cumsum([len(one) for one in lists])])
