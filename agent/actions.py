@@ -239,9 +239,11 @@ def mcp(args: Namespace) -> int:
 def keys(args: Namespace) -> int:
     from snowmelt.agent.server import manage_keys
 
-    if args.action != "list" and not args.name:
+    if args.action in ("add", "revoke") and not args.name:
         raise InputError(f"keys {args.action}: {'whose? give a tenant' if args.action == 'add' else 'which? see list'}")
-    sys.stdout.writelines(f"{line}\n" for line in manage_keys(args.action, args.users, master_key(), args.name))
+    sys.stdout.writelines(
+        f"{line}\n" for line in manage_keys(args.action, args.users, master_key(), args.name, args.days)
+    )
     return 0
 
 

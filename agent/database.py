@@ -53,6 +53,7 @@ api_keys = Table(
     Column("hash", String(64), primary_key=True),
     Column("tenant", String(64), nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger),  # NULL: never
 )
 records = Table(
     "records",

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from snowmelt.agent.rooms import Late
 from snowmelt.agent.security import Unreadable
-from snowmelt.agent.store import Conflict, Gone
+from snowmelt.agent.store import Conflict, Gone, MasterChanged
 from snowmelt.retrieval.errors import InputError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
@@ -74,6 +74,8 @@ def told(error: Exception) -> tuple[int, str]:
             return 401, "This person was erased."
         case Late():
             return 503, "There was no answer by the deadline; try again."
+        case MasterChanged():
+            return 503, "The master key was rotated and this process has only the old one: it must be started again."
         case Unreadable():
             return 500, "What is stored cannot be read: it is damaged or sealed under another key."
         case SQLAlchemyError():

@@ -8,6 +8,7 @@ import secrets
 import stat
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -45,35 +46,55 @@ def unseal(key: bytes, sealed: bytes, about: str) -> bytes:
         raise Unreadable(f"{about}: does not open with this key") from None
 
 
-def master_key(given: str | None, file: Path | None) -> bytes:
-    """The key that wraps all others: `given` (base64, from the environment), else `file`, made (0600) at first start.
+def master_keys(given: str | None, file: Path | None) -> list[bytes]:
+    """The keys that may wrap all others, the wanted one first: `given` (base64, with spaces between, from the
+    environment), else the lines of `file`, made (0600) at first start. More than one while they are being rotated.
 
-    InputError if it is not 32 bytes, if others may read the file, or if there is neither.
+    InputError if one is not 32 bytes, if others may read the file, or if there is neither.
     """
     if given:
-        return _decoded(given, "SNOWMELT_MASTER_KEY")
+        return [_decoded(text, "SNOWMELT_MASTER_KEY") for text in given.split()]
     if file is None:
         raise InputError(
             "no master key: with PostgreSQL set SNOWMELT_MASTER_KEY, the same for every replica; make one with "
             "`head -c 32 /dev/urandom | base64`"
         )
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not file.exists():
+        _write_keys(file, [new_key()])
+    if stat.S_IMODE(file.stat().st_mode) & 0o077:
+        raise InputError(f"{file}: others may read the master key; chmod 600 {file}")
+    lines = file.read_text("ascii", "replace").split() or [""]
+    return [_decoded(line, str(file)) for line in lines]
+
+
+def change_key_file(file: Path, keys: Sequence[bytes]) -> None:
+    """Puts these keys in the place of those in `file`: all of them or none, also when it is killed."""
+    new = file.with_suffix(".key.new")
+    new.unlink(missing_ok=True)
+    _write_keys(new, keys)
+    new.replace(file)
+    descriptor = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_keys(file: Path, keys: Sequence[bytes]) -> None:
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        if stat.S_IMODE(file.stat().st_mode) & 0o077:
-            raise InputError(f"{file}: others may read the master key; chmod 600 {file}") from None
-        return _decoded(file.read_text("ascii", "replace"), str(file))
+    except FileExistsError:  # two first starts at a time: the other one's key it is
+        return
     with os.fdopen(descriptor, "w") as out:
-        out.write(base64.b64encode(key := new_key()).decode() + "\n")
+        out.writelines(base64.b64encode(key).decode() + "\n" for key in keys)
         out.flush()
         os.fsync(out.fileno())
-    return key
 
 
 def _decoded(text: str, where: str) -> bytes:
     try:
-        key = base64.b64decode(text.strip(), validate=True)
+        key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != KEY:

@@ -20,13 +20,14 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
 from snowmelt.agent import problems, routes_items, routes_people, routes_talk
 from snowmelt.agent.access import Service
+from snowmelt.agent.database import open_engines
 from snowmelt.agent.front import Outermost
 from snowmelt.agent.gate import Breaker, Gated
 from snowmelt.agent.llm import LLM, open_llm
 from snowmelt.agent.metrics import Metrics
 from snowmelt.agent.privacy import Masked
 from snowmelt.agent.rooms import Rooms
-from snowmelt.agent.store import Store
+from snowmelt.agent.store import Store, rotate_key_file
 from snowmelt.agent.worker import Worker
 from snowmelt.retrieval.errors import InputError
 from starlette.types import ASGIApp
@@ -34,6 +35,7 @@ from starlette.types import ASGIApp
 HOSTED_SLOTS = 8  # questions to a hosted model at a time
 SWEEP = 3600.0  # seconds between two looks for people whose retention is over
 _KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_BOTH = "set SNOWMELT_MASTER_KEY to the new key and the old one, with a space between, here and for every replica"
 log = logging.getLogger("snowmelt.service")
 
 
@@ -97,17 +99,31 @@ def serve(
     return 0
 
 
-def manage_keys(action: str, users: str, master_key: str | None = None, name: str | None = None) -> list[str]:
-    """ "add" TENANT, "list", or "revoke" the first characters of a hash (from "list"); the lines to print."""
+def manage_keys(
+    action: str, users: str, master_key: str | None = None, name: str | None = None, days: float | None = None
+) -> list[str]:
+    """ "add" TENANT (for `days`), "list", "revoke" the first characters of a hash (from "list"), or "rotate" the master
+    key; the lines to print."""
+    if action == "rotate" and master_key and len(master_key.split()) < 2:
+        raise InputError(f"keys rotate: {_BOTH}")
+    if action == "rotate" and not master_key:
+        file = open_engines(users).key_file
+        if file is None:
+            raise InputError(f"keys rotate: {_BOTH}")
+        count = rotate_key_file(users, file)
+        return [f"{count} keys under a new master key in {file}; start the service again"]
     store = Store.open(users, master_key)
     try:
         if action == "list":
-            made = "%Y-%m-%d %H:%M"
-            return [f"{h}  {t}  {time.strftime(made, time.gmtime(c / 1000))}" for h, t, c in store.api_keys()]
+            return [f"{h}  {t}  {_day(c)}{f'  until {_day(e)}' if e else ''}" for h, t, c, e in store.api_keys()]
+        if action == "rotate":
+            return [f"{store.rotate_master_key()} keys under the first of the master keys; the others may go now"]
+        if days is not None and not 0 < days < 100_000:
+            raise InputError("keys add: --days must be more than 0")
         if action == "add":
             if not name or not re.fullmatch(r"[\w.-]{1,64}", name):
                 raise InputError("keys add: give a tenant's name, letters, digits, dots and dashes, at most 64")
-            return [store.add_api_key(name)]
+            return [store.add_api_key(name, days)]
         if not name or not re.fullmatch("[0-9a-f]{12}", name):
             raise InputError("keys revoke: give the 12 characters that `keys list` shows")
         if not store.revoke_api_key(name):
@@ -115,6 +131,10 @@ def manage_keys(action: str, users: str, master_key: str | None = None, name: st
         return [f"{name} revoked"]
     finally:
         store.close()
+
+
+def _day(milliseconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(milliseconds / 1000))
 
 
 def open_gated(model: str | None, base_url: str | None, api_key: str | None, metrics: Metrics) -> Gated | None:

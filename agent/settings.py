@@ -22,7 +22,8 @@ def api_key_for(base_url: str | None, environ: Mapping[str, str] = os.environ) -
 
 
 def master_key(environ: Mapping[str, str] = os.environ) -> str | None:
-    """The service's key for what it stores about people (SNOWMELT_MASTER_KEY: 32 bytes in base64), or None."""
+    """The service's key for what it stores about people (SNOWMELT_MASTER_KEY: 32 bytes in base64; the
+    new one and the old one while they are rotated), or None."""
     return environ.get("SNOWMELT_MASTER_KEY", "").strip() or None
 
 

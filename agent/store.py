@@ -9,9 +9,10 @@ import binascii
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from snowmelt.agent.database import (
@@ -26,19 +27,36 @@ from snowmelt.agent.database import (
     records,
     tokens,
 )
-from snowmelt.agent.security import Unreadable, master_key, new_key, new_token, seal, token_hash, unseal
+from snowmelt.agent.security import (
+    Unreadable,
+    change_key_file,
+    master_keys,
+    new_key,
+    new_token,
+    seal,
+    token_hash,
+    unseal,
+)
 from snowmelt.retrieval.errors import InputError
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, inspect, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 TOKEN_LIFE = 90 * 86_400  # seconds
 REPLY_LIFE = 86_400  # seconds for which a repeated write is recognised
 _DAY = 86_400_000  # milliseconds
+_AT_ONCE = 5_000  # keys in memory while the master key is rotated
 _CHECK = b"snowmelt"  # sealed under the master key, so that another one is noticed at the start
+
+# takes the lock under which the master key in force stays in force
+_HOLD = update(KEYS).where(KEYS.c.person == MASTER).values(person=MASTER)
 
 
 class Conflict(Exception):
     """Somebody else changed the record since it was read."""
+
+
+class MasterChanged(Unreadable):
+    """The master key was rotated, and this process has only the old one: start it again with the new one."""
 
 
 class Gone(Exception):
@@ -75,8 +93,9 @@ class Person:
 class Store:
     """Safe between threads, and between processes and replicas. What a method has returned from is on disk."""
 
-    def __init__(self, data: Engine, keys: Engine, master: bytes) -> None:
-        self._data, self._keys, self._master = data, keys, master
+    def __init__(self, data: Engine, keys: Engine, masters: Sequence[bytes]) -> None:
+        """`masters`: the keys that may open what is stored. Which of them is in force the database says."""
+        self._data, self._keys, self._masters = data, keys, masters
 
     @classmethod
     def open(cls, users: str, given_master_key: str | None = None) -> "Store":
@@ -86,7 +105,7 @@ class Store:
         PostgreSQL: keys are in the table person_keys; leave it out of backups.
         """
         engines = open_engines(users)
-        store = cls(engines.data, engines.keys, master_key(given_master_key, engines.key_file))
+        store = cls(engines.data, engines.keys, master_keys(given_master_key, engines.key_file))
         try:
             store._prepare()
         except SQLAlchemyError as error:  # the text of a database's error may hold its password
@@ -106,23 +125,65 @@ class Store:
             metadata.create_all(db)
         if self._data is not self._keys:
             keys_metadata.create_all(self._keys)
+        if "expires" not in {column["name"] for column in inspect(self._data).get_columns("api_keys")}:
+            with self._data.begin() as db:  # a database of before keys could expire
+                db.exec_driver_sql("ALTER TABLE api_keys ADD COLUMN expires BIGINT")
         try:
             with self._keys.begin() as db:
-                db.execute(insert(KEYS).values(person=MASTER, wrapped=seal(self._master, _CHECK, MASTER)))
+                db.execute(insert(KEYS).values(person=MASTER, wrapped=seal(self._masters[0], _CHECK, MASTER)))
         except IntegrityError:  # not the first start
-            with self._keys.connect() as db:
-                sealed = db.execute(select(KEYS.c.wrapped).where(KEYS.c.person == MASTER)).scalar_one()
             try:
-                unseal(self._master, sealed, MASTER)
-            except Unreadable:
+                with self._keys.connect() as db:
+                    self._in_force(db)
+            except MasterChanged:
                 raise InputError("the master key is not the one this database was made with; set that one") from None
+
+    def _in_force(self, db: Connection) -> bytes:
+        """The master key under which new keys are to be wrapped."""
+        sealed = db.execute(select(KEYS.c.wrapped).where(KEYS.c.person == MASTER)).scalar_one()
+        for key in self._masters:
+            with suppress(Unreadable):
+                unseal(key, sealed, MASTER)
+                return key
+        raise MasterChanged("master key")
+
+    def rotate_master_key(self) -> int:
+        """Wraps every person's key under the first of the master keys, all in one transaction; returns how many.
+
+        Other processes that have both keys go on; one that has only the old one makes no people and reads nobody
+        (MasterChanged) until it is started with the new one.
+        """
+        new, last, count = self._masters[0], MASTER, 0
+        change = update(KEYS).where(KEYS.c.person == bindparam("who")).values(wrapped=bindparam("new"))
+        with self._keys.begin() as db:
+            db.execute(_HOLD)
+            if self._in_force(db) == new:
+                return 0
+            while True:
+                some = select(KEYS).where(KEYS.c.person > last).order_by(KEYS.c.person).limit(_AT_ONCE)
+                found = db.execute(some).all()
+                if not found:
+                    break
+                rows = [{"who": r.person, "new": seal(new, self._unwrapped(r), r.person)} for r in found]
+                db.execute(change, rows)
+                last, count = found[-1].person, count + len(rows)
+            db.execute(change, [{"who": MASTER, "new": seal(new, _CHECK, MASTER)}])
+        empty_log(self._keys)
+        return count
+
+    def _unwrapped(self, row: Row[Any]) -> bytes:
+        for key in self._masters:
+            with suppress(Unreadable):
+                return unseal(key, row.wrapped, row.person)
+        raise MasterChanged("master key")
 
     # people and their tokens ------------------------------------------------------------------------------------------
     def create_person(self, tenant: str) -> tuple[Person, str]:
         """A new person under a random id, and the token that is theirs. The token cannot be had again."""
         person, token, now = Person(secrets.token_hex(16), tenant), new_token("smp"), _now()
         with self._keys.begin() as db:  # first, so that no row is ever without its key
-            wrapped = seal(self._master, new_key(), person.id)
+            db.execute(_HOLD)
+            wrapped = seal(self._in_force(db), new_key(), person.id)
             db.execute(insert(KEYS).values(person=person.id, wrapped=wrapped))
         with self._data.begin() as db:
             db.execute(insert(people).values(id=person.id, tenant=tenant, created=now, touched=now))
@@ -228,34 +289,48 @@ class Store:
 
     def _key(self, person: str) -> bytes:
         with self._keys.connect() as db:
-            wrapped = db.execute(select(KEYS.c.wrapped).where(KEYS.c.person == person)).scalar()
-        if wrapped is None:
+            row = db.execute(select(KEYS).where(KEYS.c.person == person)).first()
+        if row is None:
             raise Gone(person)
-        return unseal(self._master, wrapped, person)
+        return self._unwrapped(row)
 
     # API keys ---------------------------------------------------------------------------------------------------------
-    def add_api_key(self, tenant: str) -> str:
-        """A key for a tenant's backend, shown once."""
-        key = new_token("smk")
+    def add_api_key(self, tenant: str, days: float | None = None) -> str:
+        """A key for a tenant's backend, shown once; good for `days`, or until it is revoked."""
+        key, now = new_token("smk"), _now()
+        expires = None if days is None else now + round(days * _DAY)
         with self._data.begin() as db:
-            db.execute(insert(api_keys).values(hash=token_hash(key), tenant=tenant, created=_now()))
+            db.execute(insert(api_keys).values(hash=token_hash(key), tenant=tenant, created=now, expires=expires))
         return key
 
     def tenant_of(self, key: str) -> str | None:
+        """None for an unknown, expired or revoked one."""
+        good = or_(api_keys.c.expires.is_(None), api_keys.c.expires > _now())
         with self._data.connect() as db:
-            return db.execute(select(api_keys.c.tenant).where(api_keys.c.hash == token_hash(key))).scalar()
+            return db.execute(select(api_keys.c.tenant).where(api_keys.c.hash == token_hash(key), good)).scalar()
 
-    def api_keys(self) -> list[tuple[str, str, int]]:
-        """(first 12 characters of its hash, tenant, created) of every key."""
+    def api_keys(self) -> list[tuple[str, str, int, int | None]]:
+        """(first 12 characters of its hash, tenant, created, expires) of every key."""
         with self._data.connect() as db:
-            return [
-                (r.hash[:12], r.tenant, r.created) for r in db.execute(select(api_keys).order_by(api_keys.c.created))
-            ]
+            rows = db.execute(select(api_keys).order_by(api_keys.c.created)).all()
+        return [(r.hash[:12], r.tenant, r.created, r.expires) for r in rows]
 
     def revoke_api_key(self, start: str) -> int:
         """Remove the keys whose hash begins with `start` (12 characters, from `api_keys`); returns how many."""
         with self._data.begin() as db:
             return db.execute(delete(api_keys).where(api_keys.c.hash.startswith(start, autoescape=True))).rowcount
+
+
+def rotate_key_file(users: str, file: Path) -> int:
+    """Makes a new master key in `file` and rotates to it. Killed at any moment, the file has the key that is needed."""
+    change_key_file(file, [new_key(), *master_keys(None, file)])
+    store = Store.open(users)
+    try:
+        count = store.rotate_master_key()
+    finally:
+        store.close()
+    change_key_file(file, master_keys(None, file)[:1])
+    return count
 
 
 def _now() -> int:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from snowmelt.agent.security import RateLimit, Unreadable, master_key, new_key, seal, unseal
-from snowmelt.agent.store import Conflict, Gone, Put, Store
+from snowmelt.agent.security import RateLimit, Unreadable, change_key_file, master_keys, new_key, seal, unseal
+from snowmelt.agent.server import manage_keys
+from snowmelt.agent.store import Conflict, Gone, MasterChanged, Put, Store
 from snowmelt.retrieval.errors import InputError
 
 
@@ -80,7 +81,15 @@ def test_tokens_are_kept_as_hashes_expire_and_are_renewed(store: Store, tmp_path
     with sqlite3.connect(tmp_path / "people.db") as db:
         db.execute("UPDATE tokens SET expires = 1")
     assert store.person_of(new) is None
-    [(start, tenant, _)] = store.api_keys()
+    [(start, tenant, _, expires)] = store.api_keys()
+    assert expires is None
+    brief = store.add_api_key("shop", days=1)
+    assert store.tenant_of(brief) == "shop"
+    with sqlite3.connect(tmp_path / "people.db") as db:
+        db.execute("UPDATE api_keys SET expires = 1 WHERE expires IS NOT NULL")
+    assert store.tenant_of(brief) is None and store.tenant_of(key) == "shop"
+    [late] = [start for start, _, _, expires in store.api_keys() if expires]
+    assert store.revoke_api_key(late) == 1
     assert tenant == "shop" and store.revoke_api_key(start) == 1 and store.tenant_of(key) is None
 
 
@@ -130,17 +139,17 @@ def test_retention(store: Store, tmp_path: Path) -> None:
 
 def test_the_master_key(tmp_path: Path) -> None:
     file = tmp_path / "people.key"
-    key = master_key(None, file)
-    assert file.stat().st_mode & 0o777 == 0o600 and master_key(None, file) == key
-    assert master_key(base64.b64encode(key).decode(), None) == key
+    [key] = master_keys(None, file)
+    assert file.stat().st_mode & 0o777 == 0o600 and master_keys(None, file) == [key]
+    assert master_keys(base64.b64encode(key).decode(), None) == [key]
     file.chmod(0o644)
     with pytest.raises(InputError, match="chmod 600"):
-        master_key(None, file)
+        master_keys(None, file)
     for bad in ("short", "#", "猫", base64.b64encode(b"x" * 31).decode()):
         with pytest.raises(InputError, match="32 bytes"):
-            master_key(bad, None)
+            master_keys(bad, None)
     with pytest.raises(InputError, match="SNOWMELT_MASTER_KEY"):
-        master_key(None, None)
+        master_keys(None, None)
     sealed = seal(key, b"text", "here")
     assert unseal(key, sealed, "here") == b"text"
     for other, about, value in (
@@ -166,6 +175,67 @@ def test_another_master_key_is_noticed_at_the_start(tmp_path: Path) -> None:
     Store.open(str(tmp_path / "people.db")).close()
     with pytest.raises(InputError, match="not the one"):
         Store.open(str(tmp_path / "people.db"), base64.b64encode(new_key()).decode())
+
+
+def in_base64(*keys: bytes) -> str:
+    return " ".join(base64.b64encode(key).decode() for key in keys)
+
+
+def rotated(users: str, keys_of: Path | None = None) -> None:
+    """While three processes use the database: with both keys, with the old one alone, and the one that rotates."""
+    old, new = new_key(), new_key()
+    behind, both = Store.open(users, in_base64(old)), Store.open(users, in_base64(new, old))
+    (anna, token), (bob, _) = behind.create_person("shop"), both.create_person("shop")
+    both.put(anna.id, Put("profile", "films", {"secret": "猫"}))
+    before = keys_of.read_bytes() if keys_of else b""
+    assert manage_keys("rotate", users, in_base64(new, old))[0].startswith("2 keys")
+    assert manage_keys("rotate", users, in_base64(new, old))[0].startswith("0 keys")
+    with pytest.raises(MasterChanged):
+        behind.get(anna.id, "profile", "films")
+    with pytest.raises(MasterChanged):  # under the old key nobody could be read when that one is gone
+        behind.create_person("shop")
+    carl, _ = both.create_person("shop")
+    after = Store.open(users, in_base64(new))
+    assert after.person_of(token) == anna and after.get(anna.id, "profile", "films").value == {"secret": "猫"}  # type: ignore[union-attr]
+    for someone in (bob, carl):
+        assert after.put(someone.id, Put("profile", "films", {}, 0)) == [1]
+    with pytest.raises(InputError, match="not the one"):
+        Store.open(users, in_base64(old))
+    for store in (behind, both, after):
+        store.close()
+    assert not keys_of or before != keys_of.read_bytes()
+
+
+def test_the_master_key_is_rotated_while_others_are_at_work(tmp_path: Path) -> None:
+    rotated(str(tmp_path / "people.db"), tmp_path / "people.keys.db")
+    with pytest.raises(InputError, match="new key and the old one"):
+        manage_keys("rotate", str(tmp_path / "people.db"), in_base64(new_key()))
+
+
+def test_the_key_file_is_rotated_and_a_kill_half_way_loses_nothing(tmp_path: Path) -> None:
+    users, file = str(tmp_path / "people.db"), tmp_path / "people.key"
+    store = Store.open(users)
+    people = [store.create_person("shop")[0] for _ in range(7)]
+    for person in people:
+        store.put(person.id, Put("profile", "films", {"of": person.id}))
+    store.close()
+    first = master_keys(None, file)
+    change_key_file(file, [new_key(), *first])  # here it was killed
+    for _ in range(2):
+        assert manage_keys("rotate", users)[0].startswith("7 keys")
+        [key] = master_keys(None, file)
+        assert key not in first and file.stat().st_mode & 0o777 == 0o600
+        store = Store.open(users)
+        assert all(store.get(p.id, "profile", "films").value == {"of": p.id} for p in people)  # type: ignore[union-attr]
+        store.close()
+
+
+def test_a_database_of_before_keys_could_expire(tmp_path: Path) -> None:
+    Store.open(str(tmp_path / "people.db")).close()
+    with sqlite3.connect(tmp_path / "people.db") as db:
+        db.execute("ALTER TABLE api_keys DROP COLUMN expires")
+    key = manage_keys("add", str(tmp_path / "people.db"), None, "shop", 30)[0]
+    assert key.startswith("smk_") and "until" in manage_keys("list", str(tmp_path / "people.db"))[0]
 
 
 WRITER = """
@@ -227,6 +297,13 @@ def test_postgresql(postgres: str) -> None:
         store.put(person.id, Put("profile", "films", {}))
     store.close()
     replica.close()
+
+
+@pytest.mark.skipif(
+    not Path("/usr/lib/postgresql").is_dir() or os.getuid() != 0, reason="PostgreSQL (Debian's) is not installed here"
+)
+def test_the_master_key_is_rotated_in_postgresql(postgres: str) -> None:
+    rotated(postgres)
 
 
 @pytest.fixture
