@@ -1,0 +1,228 @@
+"""`snowmelt transfer`: taste in one domain as evidence in another, if held-out people say that it helps.
+
+A source is joined to the target: one matrix of likes over the items of both, in which people known in both are one
+person; where nobody is, the domains meet in the texts alone, through the map from content to what is learned. Whether
+that helps is predicted from distances, then measured on people of the target who are played as new, with the source and
+without it. A source that would hurt is refused. Joint factorisation of domains with shared people: Singh and Gordon,
+*Relational learning via collective matrix factorization*, KDD 2008.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from snowmelt.retrieval import playing, prior
+from snowmelt.retrieval.fusion import ndcg
+from snowmelt.retrieval.learned import DEFAULT, LEAST, STRANGE, Learned, fit_behaviour
+from snowmelt.retrieval.transfer import Content
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
+
+HOME = "home"  # what the tables call the target
+JUDGES = 300  # people of the target who are played as new
+FEWEST = 30  # of them, below which there is nothing to measure with
+REVEALED = (1, 5)
+SAME = 0.6  # cosine from which items of two domains with the same title are one
+AXES = 32  # principal axes in which distributions of vectors are compared
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Items with what people did: `content` of n items, `titles` [n], `likes` csr float32 [people, n], `people` their
+    ids. `likes` may have no rows: nobody has done anything yet."""
+
+    name: str
+    titles: Sequence[str]
+    content: Content
+    likes: Sparse
+    people: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Distance:
+    """What can be said of a source before it is used. `shared`: people known in both; `titles`: items of the source
+    that the target has by title, a share; `frechet`: between the vectors of both, 0 alike to 2 (Frechet distance of two
+    normal distributions in their first principal axes: Dowson and Landau 1982); `near`: mean cosine of a target item to
+    the nearest source item."""
+
+    shared: int
+    titles: float
+    frechet: float
+    near: float
+
+    @property
+    def promising(self) -> bool:
+        """Enough shared people to learn from, or nearly the same kind of items."""
+        return self.shared >= FEWEST or self.titles >= 0.5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """NDCG@10 of `judges` people of the target, played as new, `without` and `with_` the source; `error`: the standard
+    error of the difference. `kind`: "known elsewhere" (their likes in the source are revealed) or "new" (likes in the
+    target). Fewer than FEWEST judges: nothing was measured and only the `distance` decides."""
+
+    distance: Distance
+    kind: str
+    judges: int
+    without: float
+    with_: float
+    error: float
+
+    @property
+    def helps(self) -> bool:
+        if self.judges < FEWEST:
+            return self.distance.promising and self.kind == "known elsewhere"
+        return self.with_ > self.without
+
+    @property
+    def why(self) -> str:
+        d = self.distance
+        told = f"{d.shared:,} shared people, {d.titles:.0%} of titles in both, Frechet distance {d.frechet:.2f}"
+        if self.judges < FEWEST:
+            return f"{self.judges} people to try it on, {FEWEST} are needed; {told}"
+        return f"NDCG@10 {self.without:.3f} without, {self.with_:.3f} with it, {self.judges} people {self.kind}; {told}"
+
+
+def distance(target: Domain, source: Domain) -> Distance:
+    """How near the source is to the target; nothing is fitted."""
+    own = {_key(t) for t in target.titles}
+    same = np.mean([_key(t) in own for t in source.titles])
+    a, b = (np.asarray(d.content.vectors[_some(len(d.titles))], np.float64) for d in (target, source))
+    axes = np.linalg.svd(np.concatenate([a, b]) - np.concatenate([a, b]).mean(axis=0), full_matrices=False)[2][:AXES]
+    near = float((a @ b.T).max(axis=1).mean())
+    a, b = a @ axes.T, b @ axes.T
+    c, d = np.cov(a.T), np.cov(b.T)
+    values = np.linalg.eigvals(c @ d)
+    mixed = float(np.sqrt(np.maximum(values.real, 0)).sum())
+    frechet = float(((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum() + np.trace(c) + np.trace(d) - 2 * mixed)
+    return Distance(len(set(target.people) & set(source.people)), float(same), max(frechet, 0.0), near)
+
+
+def judged(target: Domain, source: Domain, seed: int = 0) -> Verdict:
+    """Play people of the target as new with the source and without it, both at the weights before learning."""
+    far, (X, content, _) = distance(target, source), joined(target, [source])
+    able, kind = able_to_judge(X, len(target.titles))
+    judges = np.random.default_rng([seed, 0xD0]).permutation(able)[: min(JUDGES, len(able) // 4)]
+    if len(judges) < FEWEST:
+        return Verdict(far, kind, len(judges), 0.0, 0.0, 0.0)
+    without, with_ = tried(X, content, target.content, judges, kind, seed)
+    error = float((with_ - without).std() / np.sqrt(len(judges)))
+    return Verdict(far, kind, len(judges), float(without.mean()), float(with_.mean()), error)
+
+
+def able_to_judge(X: Sparse, count: int) -> tuple[Rows, str]:
+    """Who can be played as new, and how: people known elsewhere where there are enough, else those with two likes.
+
+    The first `count` columns of `X` are the target's.
+    """
+    here = np.diff(X[:, :count].indptr)
+    there = np.diff(X.indptr) - here
+    both = np.flatnonzero((here > 0) & (there > 0))
+    return (both, "known elsewhere") if len(both) >= FEWEST else (np.flatnonzero(here > 1), "new")
+
+
+def tried(
+    X: Sparse, content: Content, own: Content, judges: Rows, kind: str, seed: int
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """NDCG@10 of each of the `judges` among the target's items, without the others' likes elsewhere and with them,
+    [judges * levels that they have]. Nobody is in what is fitted. `own`: the content of the target alone."""
+    count, rng = len(own.vectors), np.random.default_rng([seed, 0xD1])
+    others = X[np.setdiff1d(np.arange(X.shape[0]), judges)]
+    alone, together = _plain(others[:, :count].tocsr(), own, seed), _plain(others, content, seed)
+    found: tuple[list[Floats], list[Floats]] = ([], [])
+    for k in REVEALED:
+        shown, hidden = [], []
+        for person in judges:
+            every = rng.permutation(X.indices[X.indptr[person] : X.indptr[person + 1]])
+            revealed = every[every >= count][:k] if kind == "known elsewhere" else every[every < count][:k]
+            rest = np.setdiff1d(every[every < count], revealed)
+            if len(rest):
+                shown.append(revealed)
+                hidden.append(rest)
+        liked, gold = (playing.matrix(lists, X.shape[1]) for lists in (shown, hidden))
+        known, wanted = liked[:, :count].toarray() > 0, gold[:, :count].toarray() > 0
+        for values, learned, mine in zip(found, (alone, together), (liked[:, :count].tocsr(), liked), strict=True):
+            parts = [_scores(learned, mine[i : i + 64], count) for i in range(0, mine.shape[0], 64)]
+            scores = np.concatenate(parts)
+            scores[known] = -np.inf
+            values.append(ndcg(scores, wanted, wanted.sum(axis=1)))
+    return np.concatenate(found[0]), np.concatenate(found[1])
+
+
+def joined(target: Domain, sources: Sequence[Domain]) -> tuple[Sparse, Content, list[Rows]]:
+    """(likes csr [all people, items], their content, the place of each source's items).
+
+    The items of the target come first; an item of a source that the target has, too (the same title, a near vector), is
+    that one, all others follow.
+    """
+    from scipy.sparse import coo_matrix
+
+    at: dict[str, int] = {}
+    own: dict[str, int] = {}
+    for row, title in enumerate(target.titles):
+        own.setdefault(_key(title), row)
+    rows, columns, places, vectors, start = [], [], [], [np.asarray(target.content.vectors, np.float32)], 0
+    for domain in (target, *sources):
+        place = np.arange(start, start + len(domain.titles))
+        if domain is not target:
+            here = np.array([own.get(_key(title), -1) for title in domain.titles])
+            alike = np.einsum("ij,ij->i", domain.content.vectors, vectors[0][here])
+            same = (here >= 0) & (alike >= SAME)
+            place = np.where(same, here, start + np.cumsum(~same) - 1)
+            vectors.append(np.asarray(domain.content.vectors, np.float32)[~same])
+            places.append(place)
+        who = np.array([at.setdefault(p, len(at)) for p in domain.people], np.int64)
+        likes = domain.likes.tocoo()
+        rows.append(who[likes.row] if len(who) else np.empty(0, np.int64))
+        columns.append(place[likes.col])
+        start = max(start, int(place.max(initial=-1)) + 1)
+    one, other = np.concatenate(rows), np.concatenate(columns)
+    X = coo_matrix((np.ones(len(one), np.float32), (one, other)), shape=(len(at), start)).tocsr()
+    X.data[:] = 1.0
+    return X, extended(target.content, np.concatenate(vectors[1:])), places
+
+
+def extended(content: Content, vectors: Floats) -> Content:
+    """`content` with the vectors of more items after its own: of these nothing but the text is comparable."""
+    from scipy.sparse import csr_matrix, vstack
+
+    more = len(vectors)
+
+    def with_empty(matrix: Sparse) -> Sparse:
+        return vstack([matrix, csr_matrix((more, matrix.shape[1]), dtype=np.float32)], format="csr")
+
+    return Content(
+        np.concatenate([np.asarray(content.vectors, np.float32), vectors]), with_empty(content.values),
+        np.concatenate([content.numbers, np.zeros((more, content.numbers.shape[1]), np.float32)]),
+        np.concatenate([content.familiarity, np.zeros(more, np.float32)]), with_empty(content.bm25),
+    )  # fmt: skip
+
+
+def liked_often(source: Domain) -> Domain:
+    """The source with the items alone that have behaviour."""
+    rows = np.flatnonzero(prior.popularity(source.likes) >= LEAST)
+    titles = [source.titles[int(row)] for row in rows]
+    return Domain(source.name, titles, source.content.at(rows), source.likes[:, rows].tocsr(), source.people)
+
+
+def _plain(X: Sparse, content: Content, seed: int) -> Learned:
+    rows = np.flatnonzero(prior.popularity(X) >= LEAST).astype(np.int64)
+    return Learned(content, fit_behaviour(X, rows, seed), {"known": DEFAULT, "new": STRANGE, HOME: DEFAULT})
+
+
+def _scores(learned: Learned, liked: Sparse, count: int) -> Floats:
+    return np.sum(list(learned.contributions(liked.tocsr(), HOME).values()), axis=0)[:, :count]
+
+
+def _some(count: int, most: int = 2000) -> Rows:
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+
+
+def _key(title: str) -> str:
+    return re.sub(r"\W+", " ", title.casefold()).strip()
