@@ -34,13 +34,14 @@ class Grounds:
 
     `vectors` float32 [n, d]: how near items are (cosine of centred rows); text vectors, or learned ones. `prior`
     float32 [n], not negative: how many people know and like an item (None: nothing is known). `values`: what items can
-    be told apart by.
+    be told apart by. `limits`: columns that somebody may set a limit on, the likeliest first.
     """
 
     vectors: Floats
     prior: Floats | None
     values: tuple[Value, ...]
     titles: Sequence[str]
+    limits: tuple[str, ...] = ()
 
     @cached_property
     def centred(self) -> Floats:
@@ -61,7 +62,8 @@ class Grounds:
 
 @dataclass(frozen=True)
 class Told:
-    """Everything told so far: rows of items, and (attribute, value) pairs; `allowed` bool [n] or None for all."""
+    """Everything told so far: rows of items, and (attribute, value) pairs; `limited`: columns with a
+    limit; `allowed` bool [n] or None for all."""
 
     liked: tuple[int, ...] = ()
     disliked: tuple[int, ...] = ()
@@ -70,6 +72,7 @@ class Told:
     declined_items: tuple[int, ...] = ()
     declined_values: tuple[tuple[str, str], ...] = ()
     words: Floats | None = None
+    limited: tuple[str, ...] = ()
     allowed: NDArray[np.bool_] | None = None
 
     @property

@@ -12,11 +12,13 @@ from snowmelt.agent.belief import Grounds
 from snowmelt.agent.lead import phrased
 from snowmelt.agent.notes import acknowledged, warnings
 from snowmelt.agent.onboarding import MOST
-from snowmelt.agent.questions import answered, as_update, grounds_of, next_question
+from snowmelt.agent.questions import answered, as_update, grounds_of, limits_question, next_question
 from snowmelt.agent.types import LONGEST, Conversation, Profile, Question, Reply, Turn, Update
 from snowmelt.agent.understanding import apply, filled, understand
 from snowmelt.agent.understanding.feedback import relative
+from snowmelt.agent.understanding.pointing import has
 from snowmelt.agent.understanding.text import is_cjk, key_of
+from snowmelt.agent.understanding.values import Target
 from snowmelt.agent.wording import Language, about_me, say
 from snowmelt.retrieval.items import visible
 
@@ -239,13 +241,18 @@ def _list(
     language, profile = now.language, now.in_force
     if more:  # "another five": none of those already offered
         profile = profile.model_copy(update={"seen": tuple(dict.fromkeys([*profile.seen, *now.offered]))})
-    question = None if more or not ask else _question(r, now, most=MOST_IN_ALL)
+    question = _question(r, now, most=MOST_IN_ALL) if ask and not more else None
+    if more and "enough" not in now.asked:
+        question = limits_question(now, grounds(r), r.vocabulary)
     tired = {i for i, n in Counter(now.offered).items() if n >= TIRED} if not update.empty else set()
     found, degraded = r.ranked(_leading(profile, update), SHOWN + min(len(tired), SHOWN), language=language)
     if not found:
         return Reply(text=_joined(*notes, nothing_fits(r.catalogue, profile, language)))
     found = sorted(found, key=lambda x: x.item.id in tired)[:SHOWN]
-    head = say("list_more" if more else "list" if profile.likes else "list_unsure", language)
+    wanted = [Target(None, e.attribute, e.text) for e in profile.likes if e.attribute]
+    far = len(wanted) > 1 and not any(has(r.vocabulary, x.item.id, t) for x in found for t in wanted)
+    head = "list_more" if more else "list_closest" if far else "list" if profile.likes else "list_unsure"
+    head = say(head, language)
     return Reply(text=_joined(*notes, head), question=question, recommendations=tuple(found), degraded=degraded)
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from snowmelt.agent.belief import VALUE, Grounds, Told, Value, belief, entropy, likeliest
 from snowmelt.agent.types import Option, Question
-from snowmelt.agent.wording import say
+from snowmelt.agent.wording import column_words, joined, say
 
 Strategy = Literal["ours", "random", "popularity", "entropy", "none"]
 
@@ -20,6 +20,10 @@ SECONDS = {"open": 14.0, "attribute": 6.0, "items": 9.0, "versus": 4.0}  # of ef
 AGAIN = 0.8  # what a question is worth if its kind was asked before
 UNKNOWN = 0.15  # chance of "I don't know"
 POOL = 80  # items that may be asked about
+LIMITS = 2.0  # bits that "must it, must it not?" tells: one limit that leaves a quarter, or two that leave a half each
+NAMED = 4  # columns named as examples in that question
+# People can say which genre, mood, theme or kind of thing they want; of other columns they rather do not mind.
+_TELLING, _LESS = ("genre", "categor", "mood", "theme", "tag", "style", "kind", "type"), 0.6
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,10 @@ def choose(
     if strategy == "entropy":
         attributes = [c for c in found if c.kind == "attribute"]
         return max(attributes, key=lambda c: c.gain, default=None)
+    open_ = tuple(name for name in g.limits if name not in told.limited)
+    begun = len(asked) >= (2 if told.empty else 1)  # what is loved comes first
+    if open_ and begun and not any(a.startswith("limits:") for a in asked):
+        found.append(Candidate("open", f"limits:{','.join(open_)}", (1 - UNKNOWN) * LIMITS))
     if told.empty and "open" not in asked:
         found.append(Candidate("open", "open", _open_gain(g, p)))
     # the same kind again is a form, not a talk
@@ -72,6 +80,9 @@ def question_of(
 ) -> Question:
     """The candidate in words. `labels`: how to show a value ("comedy" -> "喜剧"); `ids`: of items, by row."""
     sep = " / "
+    if c.about.startswith("limits:"):
+        names = [column_words(n, language) for n in c.about.removeprefix("limits:").split(",")[:NAMED]]
+        return Question(kind="open", about=c.about, text=say("limits", language, columns=joined(names, language)))
     if c.kind == "open":
         return Question(kind="open", about=c.about, text=say("open", language))
     if c.kind == "attribute":
@@ -117,7 +128,8 @@ def _attributes(g: Grounds, told: Told, p: np.ndarray, asked: tuple[str, ...]) -
         for i, value in enumerate(values):
             at = place[value.rows]
             has[i, at[at >= 0]] = True
-        found.append(Candidate("attribute", f"attribute:{name}", _gain(part, has), values=values))
+        telling = 1.0 if any(part_ in name.casefold() for part_ in _TELLING) else _LESS
+        found.append(Candidate("attribute", f"attribute:{name}", telling * _gain(part, has), values=values))
     return found
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent.belief import Grounds, Told, Value
-from snowmelt.agent.onboarding import MOST, Strategy, choose, question_of
+from snowmelt.agent.onboarding import LIMITS, MOST, Candidate, Strategy, choose, question_of
 from snowmelt.agent.types import Conversation, Entry, Option, Question, Update
 from snowmelt.agent.understanding.text import is_cjk, key_of
+from snowmelt.agent.understanding.units import columns
 from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.agent.wording import title_of
 from snowmelt.retrieval.filters import Filter
@@ -55,7 +56,17 @@ def grounds_of(vocabulary: Vocabulary, prior: NDArray[np.float32] | None = None)
             if max(2, 0.004 * count) <= known <= 0.8 * count:
                 rows = np.flatnonzero(catalogue.mask([Filter(attribute=name, op="any", value=(value,))]))
                 values.append(Value(name, value, rows))
-    return Grounds(np.asarray(catalogue.vectors, np.float32), prior, tuple(values), catalogue.titles)
+    return Grounds(
+        np.asarray(catalogue.vectors, np.float32), prior, tuple(values), catalogue.titles, _limitable(vocabulary)
+    )
+
+
+def _limitable(vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Columns that people set limits on: length, price, year, age, then kinds, countries, languages and the like."""
+    found = columns(vocabulary.schema)
+    named = [found[d] for d in ("time", "money", "year", "age", "mass", "stock") if d in found]
+    topics = [n for n, role in vocabulary.roles.items() if role == "topic"]
+    return tuple(dict.fromkeys([*named, *sorted(topics, key=lambda n: len(vocabulary.schema.attributes[n].values))]))
 
 
 def told_of(conversation: Conversation, g: Grounds, vocabulary: Vocabulary) -> Told:
@@ -74,6 +85,7 @@ def told_of(conversation: Conversation, g: Grounds, vocabulary: Vocabulary) -> T
         declined_items=tuple(rows[o.item_id] for o in conversation.declined if o.item_id in rows),
         declined_values=tuple((o.attribute, o.value or o.text) for o in conversation.declined if o.attribute),
         words=catalogue.embedder.queries(words) if words else None,
+        limited=tuple(c.attribute for c in profile.constraints),
         allowed=allowed,
     )
 
@@ -94,6 +106,16 @@ def next_question(
     labels = {v.text: vocabulary.shown(v.text, language) for v in found.values}
     labels |= {catalogue.ids[r]: title_of(catalogue.items[r], language) for r in found.rows}
     return question_of(found, g, catalogue.ids, language, labels)
+
+
+def limits_question(conversation: Conversation, g: Grounds, vocabulary: Vocabulary) -> Question | None:
+    """What may it be, what not? For when a list did not please; None if that was asked before."""
+    told = told_of(conversation, g, vocabulary)
+    open_ = tuple(name for name in g.limits if name not in told.limited)
+    if not open_ or any(a.startswith("limits:") for a in conversation.asked):
+        return None
+    candidate = Candidate("open", f"limits:{','.join(open_)}", LIMITS)
+    return question_of(candidate, g, vocabulary.catalogue.ids, conversation.language)
 
 
 def answered(text: str, question: Question) -> tuple[tuple[Option, ...], tuple[Option, ...], bool]:

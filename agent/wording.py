@@ -1,5 +1,6 @@
 """What the assistant says, in the person's language, from the templates in prompts/say.*.md."""
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from string import Template
@@ -20,6 +21,7 @@ _COLUMNS_ZH = {
     "brand": "品牌", "category": "类别", "categories": "类别", "age_rating": "年龄分级", "in_stock": "有货", "tags": "标签",  # noqa: E501
     "weight_g": "重量（克）", "added": "上架日期",
 }  # fmt: skip
+_COLUMNS_EN = {"runtime": "running time", "in_stock": "being in stock", "weight_g": "weight", "added": "date"}
 _SIGNS_ZH = {"le": "不超过", "ge": "不少于", "eq": "是", "any": "限", "none": "不要"}
 
 
@@ -33,6 +35,20 @@ def _lines(language: str) -> dict[str, Template]:
 def say(name: str, language: str, **values: object) -> str:
     """The line `name` of prompts/say.LANGUAGE.md, filled. Raises KeyError for an unknown line or a missing value."""
     return _lines(language)[name].substitute({k: str(v) for k, v in values.items()})
+
+
+def column_words(name: str, language: str) -> str:
+    """What a column is called when it is spoken of."""
+    if language == "zh":
+        return _COLUMNS_ZH.get(name, name)
+    return _COLUMNS_EN.get(name, name.replace("_", " "))
+
+
+def joined(words: Sequence[str], language: str) -> str:
+    """ "a, b or c", "a、b、c"."""
+    if language == "zh":
+        return "、".join(words)
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def limit_words(c: Constraint, language: str) -> str:
