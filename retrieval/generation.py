@@ -28,6 +28,7 @@ from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.items import Item, Schema, from_row
 
 FORMAT = 2
+_NAME = re.compile(r"gen-\d+(-[0-9a-f]{6})?")
 _IN_MEMORY = 50_000  # items; more are read from the file one by one
 
 
@@ -99,11 +100,14 @@ def load_names(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def current(out: Path) -> Path | None:
-    """The generation that readers use."""
+    """The generation that readers use. If that name is damaged, the newest generation that was finished."""
     try:
-        return out / (out / "current").read_text().strip()
-    except FileNotFoundError:
+        name = (out / "current").read_bytes().decode("ascii", "replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    if _NAME.fullmatch(name) and (out / name).is_dir():
+        return out / name
+    return next((folder for folder in reversed(_generations(out)) if (folder / "manifest.json").exists()), None)
 
 
 @contextmanager
@@ -200,7 +204,7 @@ def intact(folder: Path, manifest: dict[str, Any], name: str) -> bool:
 
 
 def _generations(out: Path) -> list[Path]:
-    return sorted((p for p in out.iterdir() if re.fullmatch(r"gen-\d+(-[0-9a-f]{6})?", p.name)), key=_number)
+    return sorted((p for p in out.iterdir() if _NAME.fullmatch(p.name)), key=_number)
 
 
 def _number(folder: Path) -> int:

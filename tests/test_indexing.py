@@ -237,3 +237,13 @@ def test_large_catalogues_are_several_collections(tmp_path: Path, monkeypatch: p
     rows, cosines = catalogue.nearest(catalogue.vectors[650:750:50], 20)
     exact = np.sort(-(catalogue.vectors[650:750:50] @ catalogue.vectors.T))[:, :20]
     assert np.allclose(-cosines, exact, atol=1e-4) and all(len(set(r)) == 20 for r in rows.tolist())
+
+
+def test_a_damaged_name_of_the_generation_is_no_loss(tmp_path: Path) -> None:
+    build(items(5), tmp_path, Hashing())
+    folder = generation.current(tmp_path)
+    for name in (b"", b"g", b"gen-9-abcdef", b"gen-1-\xff\x00", b"../.."):
+        (tmp_path / "current").write_bytes(name)
+        assert generation.current(tmp_path) == folder
+    assert build(items(6), tmp_path, Hashing()).added == 1
+    whole(Catalogue.open(tmp_path, Hashing()), 6)
