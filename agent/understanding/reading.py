@@ -17,7 +17,7 @@ from snowmelt.agent.understanding.numerals import Line, line_of
 from snowmelt.agent.understanding.pointing import has, pointed
 from snowmelt.agent.understanding.polarity import Clause, Mention, clauses, judge
 from snowmelt.agent.understanding.support import plain
-from snowmelt.agent.understanding.text import phrases_named, tokenise
+from snowmelt.agent.understanding.text import key_of, phrases_named, tokenise
 from snowmelt.agent.understanding.values import Target
 from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.agent.understanding.words import Words, words_of
@@ -282,8 +282,9 @@ def _update(
                     (target.value, evidence)
                 )
             elif target.attribute and state == "exclude" and not mention.hedged and not mention.contrast:
-                limit = Constraint(attribute=target.attribute, op="none", value=(target.value,), evidence=evidence)
-                (session_constraints if session else constraints).append(limit)
+                for name, value in ((target.attribute, target.value), *_twins(target, targets)):
+                    limit = Constraint(attribute=name, op="none", value=(value,), evidence=evidence)
+                    (session_constraints if session else constraints).append(limit)
 
     for mention in mentions:
         if mention.state == "seen":
@@ -318,6 +319,17 @@ def _update(
         constraints=tuple(dict.fromkeys(constraints)), session_constraints=tuple(dict.fromkeys(session_constraints)),
         wishes=tuple(wishes), seen=tuple(dict.fromkeys(seen)), unclear=tuple(unclear),
     )  # fmt: skip
+
+
+def _twins(target: Target, targets: Sequence[Target]) -> list[tuple[str, str]]:
+    """The same kind of thing under the same name in another column (genres of two sources): excluded with it."""
+
+    def genre(t: Target) -> bool:
+        return any(k in (t.attribute or "").casefold() for k in ("genre", "categor"))
+
+    key = key_of(target.value)
+    others = [t for t in targets if t.attribute != target.attribute and genre(t) and key_of(t.value) == key]
+    return [(t.attribute or "", t.value) for t in others] if genre(target) else []
 
 
 def _both(w: Words, parts: list[Clause], mention: Mention) -> bool:

@@ -10,6 +10,10 @@ from snowmelt.retrieval.items import Schema
 
 DECADES = {"twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60, "seventies": 70, "eighties": 80, "nineties": 90, "noughties": 0, "aughts": 0}  # fmt: skip
 DECADES |= {"cinquanta": 50, "sessanta": 60, "settanta": 70, "ottanta": 80, "novanta": 90, "cincuenta": 50, "sesenta": 60, "setenta": 70, "ochenta": 80, "noventa": 90, "funfziger": 50, "sechziger": 60, "siebziger": 70, "achtziger": 80, "neunziger": 90}  # fmt: skip
+_NOT = re.compile(
+    r"(?:\bnothing|\bnot|\bno|\bnever|\bisnt|\barent|\bavoid|\bskip)(?: \w+){0,3} (?:made |released |from |shot )?$",
+    re.ASCII,
+)
 _REFUSED = re.compile(r"(?:不要|不想要?|不看|不想看|别给我|别|除了|拒绝|不考虑)(?:看|推荐|推|那些|任何|是)*$")
 _OF_FILMS = re.compile(
     r" (?:\w+ )?(?:films?|movies?|noirs?|comed|thrill|drama|musical|western|classic|style|hollywood|horror|cinema)"
@@ -132,10 +136,12 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, put: Cal
         )
         add(match, column, bounds(d, d + 9))
     for match in re.finditer(
-        rf"(?:no older than|not older than|nothing older than|nothing before|not before|no earlier than|nothing earlier than|nothing (?:pre|from before|older)|since|starting (?:in|from)|newer than|more recent than|later than|after|past|post-?|apres|depuis|despues de|desde|nach|seit|ab|dopo il|dal|a partir de) ?(?:the year )?{year}(?: on(?:wards?)?| or later)?",
+        rf"(?<![a-z])(?:no older than|not older than|nothing older than|nothing before|not before|no earlier than|nothing earlier than|nothing (?:pre|from before|older)|since|starting (?:in|from)|newer than|more recent than|later than|after|past|post-?|apres|depuis|despues de|desde|nach|seit|ab|dopo il|dal|a partir de) ?(?:the year )?{year}(?: on(?:wards?)?| or later)?",
         text,
     ):
-        add(match, column, bounds(int(match[1]), None))
+        later = match[0].startswith(("newer", "more recent", "later", "after", "past", "post"))
+        turned = later and _NOT.search(text[: match.start()])
+        add(match, column, bounds(None, int(match[1])) if turned else bounds(int(match[1]), None))
     for match in re.finditer(
         rf"(?:from )?{year} (?:onwards?|on|or later|or newer|and later|and newer|till now)\b|{year}年?(?:以后|之后|以来|起|后)",
         text,
@@ -143,7 +149,7 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, put: Cal
         number, refused = int(match[1] or match[2]), _REFUSED.search(text[: match.start()])
         add(match, column, bounds(None, number) if refused else bounds(number, None))
     for match in re.finditer(
-        rf"(?:before|pre-?|prior to|older than|earlier than|until|up to|no later than|nothing (?:after|newer than|later than|past)|not (?:newer|later) than|no newer than|davant|avant|vor|antes de|anterior a|prima del|predating|anything (?:before|pre)|(?<!不)早于|不晚于) ?{year}年?|{year} or (?:earlier|before|older)|{year}年?(?:以前|之前|前)",
+        rf"(?<![a-z])(?:before|pre-?|prior to|older than|earlier than|until|up to|no later than|nothing (?:after|newer than|later than|past)|not (?:newer|later) than|no newer than|davant|avant|vor|antes de|anterior a|prima del|predating|anything (?:before|pre)|(?<!不)早于|不晚于) ?{year}年?|{year} or (?:earlier|before|older)|{year}年?(?:以前|之前|前)",
         text,
     ):
         number = int(next(g for g in match.groups() if g))
