@@ -27,6 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from snowmelt.evals.__main__ import main as evaluate
 
             return evaluate(arguments[1:])
+        if arguments[:1] == ["audit"]:
+            from snowmelt.evals.audit.__main__ import main as audit
+
+            return audit(arguments[1:])
         args = _parser().parse_args(arguments)
         from snowmelt.agent import actions
 
@@ -92,6 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--catalogue", metavar="NAME", help="what the service calls it (default: the name of DIR)")
     fit.add_argument("--roll-back", action="store_true", help="go back to what was learned before")
 
+    transfer = commands.add_parser("transfer", help="use what people like elsewhere, if that helps here")
+    transfer.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="with items.jsonl, interactions.csv")
+    transfer.add_argument("directory", type=Path, metavar="TARGET", help="a catalogue made by `snowmelt index`")
+    transfer.add_argument("--people", type=Path, metavar="CSV", help="what people did here, by the same ids")
+
     calibrate = commands.add_parser("calibrate", help="find out whether a model's opinion helps here, and how much")
     calibrate.add_argument("directory", type=Path, metavar="DIR", help="a catalogue made by `snowmelt index`")
     calibrate.add_argument("interactions", type=Path, metavar="CSV", help="what people did: user, item, rating, time")
@@ -155,12 +164,16 @@ def _parser() -> argparse.ArgumentParser:
     mcp.add_argument("directory", type=Path, metavar="DIR", help="a catalogue made by `snowmelt index`")
     _add_model(mcp)
 
-    keys = commands.add_parser("keys", help="API keys of the service")
-    keys.add_argument("action", choices=("add", "list", "revoke"))
+    keys = commands.add_parser("keys", help="API keys of the service, and its master key")
+    keys.add_argument("action", choices=("add", "list", "revoke", "rotate"), help="rotate: the master key")
     keys.add_argument("name", nargs="?", help="the tenant (add), or the first characters of a hash (revoke)")
+    keys.add_argument("--days", type=float, metavar="N", help="add: the key is good for so long (default: for ever)")
     keys.add_argument("--users", default=PEOPLE, metavar="URL", help="where people's data is (default %(default)s)")
 
     commands.add_parser("eval", help="measure recommenders on a data set", add_help=False)
+    commands.add_parser(
+        "audit", help="attack a catalogue and a model, measure what is fair, stable, true", add_help=False
+    )
     return parser
 
 

@@ -1,0 +1,118 @@
+"""Made-up people who push an item: what do they do to what is learned?
+
+Shilling as in Lam and Riedl (WWW 2004) and Mobasher et al. (*Toward trustworthy recommender systems*, 2007): each fake
+person likes the pushed items and as many others as people do in the median, drawn at random ("random"), from the most
+popular ("bandwagon"), or from what the fans of one popular item like ("targeted"). The behaviour models are fitted
+again with them; the weights of the signals stay as they were.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from snowmelt.agent import Recommender
+from snowmelt.evals.audit.figures import Figure, Part, figure, ndcg_of, not_measured
+from snowmelt.evals.audit.subject import FIRST, Subject
+from snowmelt.retrieval import fitting, prior
+from snowmelt.retrieval.learned import LEAST, fit_behaviour
+
+Sparse = Any  # scipy.sparse.csr_matrix
+KINDS = ("random", "bandwagon", "targeted")
+PUSHED = 3  # items
+TARGETS = {"exposure_lift": "<= 0.05", "ndcg_loss": "<= 0.02"}
+
+
+def measure(subject: Subject) -> Part:
+    """The part `poison`."""
+    names = ("exposure_lift", "ndcg_loss")
+    recommender = subject.made.get("learned")
+    if recommender is None or recommender.learned is None:
+        return not_measured("nothing is learned from behaviour here, so nobody can poison it", *names)
+    likes, _ = fitting.read_likes(subject.work / "warm.csv", recommender.catalogue.rows)
+    rng = np.random.default_rng([subject.seed, 0xBAD])
+    popularity = prior.popularity(likes)
+    known = np.flatnonzero(popularity >= LEAST)
+    order = known[np.argsort(popularity[known], kind="stable")]
+    middle = order[int(0.4 * len(order)) : max(int(0.6 * len(order)), int(0.4 * len(order)) + PUSHED)]
+    pushed = rng.choice(middle, min(PUSHED, len(middle)), replace=False)
+    gold = [p for p in subject.people if p.gold]
+    few = copy(subject)
+    few.people = tuple(gold)
+    clean = _lists(few, recommender, likes)
+    base = _ndcg(few, clean)
+    rows: list[dict[str, Any]] = [{"fake people": "none", **_told(few, clean, pushed, clean, base, recommender)}]
+    lifts, losses = [], []
+    for share in (0.05,) if subject.quick else (0.01, 0.05):
+        for kind in KINDS:
+            fakes = fake_people(likes, pushed, kind, share, rng)
+            lists = _lists(few, recommender, fakes)
+            told = _told(few, lists, pushed, clean, base, recommender)
+            rows.append({"fake people": f"{share:.0%} {kind}", **told})
+            lifts.append(_shown(lists, pushed, recommender) - _shown(clean, pushed, recommender))
+            losses.append((base - _ndcg(few, lists)) / max(float(np.nanmean(base)), 1e-9))
+    return {
+        "exposure_lift": figure(np.mean(lifts, axis=0), subject.seed),
+        "ndcg_loss": figure(np.mean(losses, axis=0), subject.seed),
+        "tables": {f"Exposure of {len(pushed)} pushed items in the first {FIRST}, and what real people lose": rows},
+        "targets": TARGETS,
+        "notes": [
+            f"{likes.shape[0]} warm people; exposure: share of {len(few.people)} held-out people whose first {FIRST} "
+            "hold a pushed item, which before stood in the middle of all items by likes. The first two figures are "
+            "means over the attacks of the table."
+        ],
+    }
+
+
+def fake_people(likes: Sparse, pushed: NDArray[np.int64], kind: str, share: float, rng: np.random.Generator) -> Sparse:
+    """csr [people + fakes, items]: `likes` and, below, round(share * people) made-up people, at least one."""
+    from scipy.sparse import csr_matrix, vstack
+
+    people, items = likes.shape
+    count, size = max(1, round(share * people)), max(1, int(np.median(np.diff(likes.indptr))))
+    popularity = prior.popularity(likes)
+    star = int(popularity.argmax())
+    weights = {
+        "random": np.ones(items),
+        "bandwagon": np.where(popularity >= np.quantile(popularity, 0.95), popularity, 0.0),
+        "targeted": np.asarray(likes[likes[:, [star]].toarray().ravel() > 0].sum(axis=0)).ravel() ** 2.0,
+    }[kind]
+    weights[pushed] = 0
+    size = min(size, int((weights > 0).sum()))
+    rows = [np.append(rng.choice(items, size, replace=False, p=weights / weights.sum()), pushed) for _ in range(count)]
+    where = (np.repeat(np.arange(count), [len(r) for r in rows]), np.concatenate(rows))
+    return vstack([likes, csr_matrix((np.ones(len(where[0]), np.float32), where), shape=(count, items))]).tocsr()
+
+
+def _lists(subject: Subject, recommender: Recommender, likes: Sparse) -> list[list[str]]:
+    """What people get when the behaviour was learned from `likes`."""
+    assert recommender.learned is not None
+    rows = np.flatnonzero(prior.popularity(likes) >= LEAST).astype(np.int64)
+    fitted = copy(recommender)
+    fitted.learned = replace(recommender.learned, behaviour=fit_behaviour(likes, rows, subject.seed))
+    fitted.prior = fitted.learned.prior()
+    return [[r.item.id for r in found] for found in subject.lists(fitted)]
+
+
+def _shown(lists: Sequence[Sequence[str]], pushed: NDArray[np.int64], recommender: Recommender) -> NDArray[np.float64]:
+    ids = {recommender.catalogue.ids[row] for row in pushed}
+    return np.array([float(bool(ids & set(found))) for found in lists])
+
+
+def _ndcg(subject: Subject, lists: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+    return np.array([ndcg_of(found, p.gold) for p, found in zip(subject.people, lists, strict=True)])
+
+
+def _told(
+    subject: Subject, lists: Sequence[Sequence[str]], pushed: NDArray[np.int64], clean: Sequence[Sequence[str]],
+    base: NDArray[np.float64], recommender: Recommender,
+) -> dict[str, Figure]:  # fmt: skip
+    same = [len(set(a) & set(b)) / max(len(b), 1) for a, b in zip(lists, clean, strict=True)]
+    return {
+        "exposure": figure(_shown(lists, pushed, recommender), subject.seed),
+        "NDCG@10": figure(_ndcg(subject, lists), subject.seed),
+        "NDCG@10 lost": figure(base - _ndcg(subject, lists), subject.seed),
+        "overlap@10 with the clean fit": figure(same, subject.seed),
+    }

@@ -1,0 +1,60 @@
+"""A model that is asked once: the audit asks the same again and again, of catalogues that differ in a few items."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from snowmelt.agent.llm import LLM, Completion, Message, Scores
+
+
+class Remembering:
+    """`llm`, with what it said of each continuation of a prefix and of each question kept in memory.
+
+    A continuation is scored by itself whatever stands beside it, so that what is kept is what would be said again.
+    """
+
+    def __init__(self, llm: LLM) -> None:
+        self.llm, self.name, self.can_score, self.writes_well = llm, llm.name, llm.can_score, llm.writes_well
+        self.path: Path | None = getattr(llm, "path", None)
+        self._scores: dict[tuple[str, str], tuple[float, float]] = {}
+        self._answers: dict[tuple[Any, ...], Any] = {}
+
+    def score(self, prefix: str, continuations: Sequence[str], *, deadline: float | None = None) -> Scores:
+        new = [c for c in dict.fromkeys(continuations) if (prefix, c) not in self._scores]
+        tokens, seconds = 0, 0.0
+        if new:
+            found = self.llm.score(prefix, new, deadline=deadline)
+            tokens, seconds = found.tokens_in, found.seconds
+            pairs = zip(found.logprobs, found.sums, strict=True)
+            self._scores |= {(prefix, c): pair for c, pair in zip(new, pairs, strict=True)}
+        known = [self._scores[prefix, c] for c in continuations]
+        return Scores([mean for mean, _ in known], [total for _, total in known], tokens, seconds)
+
+    def choose(
+        self, messages: Sequence[Message], letters: Sequence[str], *, deadline: float | None = None
+    ) -> list[float]:
+        key = ("choose", tuple(messages), tuple(letters))
+        if key not in self._answers:
+            self._answers[key] = self.llm.choose(messages, letters, deadline=deadline)
+        return self._answers[key]
+
+    def complete(
+        self, messages: Sequence[Message], *, schema: type[BaseModel] | None = None, max_tokens: int = 256,
+        deadline: float | None = None,
+    ) -> Completion:  # fmt: skip
+        key = ("complete", tuple(messages), schema, max_tokens)
+        if key not in self._answers:
+            self._answers[key] = self.llm.complete(messages, schema=schema, max_tokens=max_tokens, deadline=deadline)
+        return self._answers[key]
+
+    def stream(
+        self, messages: Sequence[Message], *, max_tokens: int = 256, deadline: float | None = None
+    ) -> Iterator[str]:
+        return self.llm.stream(messages, max_tokens=max_tokens, deadline=deadline)
+
+    def count_tokens(self, text: str) -> int:
+        return self.llm.count_tokens(text)
+
+    def close(self) -> None:
+        self.llm.close()
