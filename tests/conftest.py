@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.demo import known_vectors
 from snowmelt.retrieval.embedding import open_embedder
 from snowmelt.retrieval.indexing import build
+
+settings.register_profile("long", max_examples=20_000, deadline=None)
 
 for _name in [name for name in os.environ if name.endswith(("_API_KEY", "_MASTER_KEY"))]:
     del os.environ[_name]  # a test that finds a key would spend money with it
