@@ -69,13 +69,12 @@ class _Learned:
 
 
 class _Scene:
-    """Where there is none: texts, and what the model has heard of. The product lets fame speak among the nearest
-    `ranking.AMONG` only; `snowmelt(among=0.3)` shows what that costs."""
+    """Where there is none: texts, and what the model has heard of, as `ranking.rank` does with likes alone."""
 
     def __init__(self, train: Train, known: Familiarity | None) -> None:
         self.train, self.known, self.vectors = train, known, _vectors(train)
         self.lexical = Lexical(train.texts)
-        self.among = float(train.settings.get("among", 1.0))
+        self.sample = ranking.sample(len(train.ids))
         self.without = set(str(train.settings.get("without", "")).split("+"))
 
     def __call__(self, case: Case) -> Answer:
@@ -87,7 +86,8 @@ class _Scene:
             signals["bm25"] = ranking.BM25 * standardise(self.lexical.alike(rows))
         if self.known is not None:
             near = np.sum(list(signals.values()), axis=0) if signals else np.zeros(len(self.vectors), np.float32)
-            signals["familiarity"] = ranking.fame(self.known, slice(None), near, self.among)
+            evidence = ranking.standing(self.vectors, self.lexical, rows, self.sample)
+            signals["familiarity"] = ranking.fame(self.known, slice(None), near, evidence)
         kept = [values for name, values in signals.items() if name not in self.without]
         return Answer(
             np.sum(kept, axis=0) if kept else np.zeros(len(self.train.ids), np.float32), "" if kept else "blank"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from snowmelt.agent.familiarity import Familiarity
-from snowmelt.agent.ranking import bounded, rank, text_signals
+from snowmelt.agent.ranking import bounded, fame, rank, sample, standing, text_signals
 from snowmelt.agent.types import Constraint, Entry, Profile
 from snowmelt.retrieval.catalogue import Catalogue
 
@@ -42,6 +42,41 @@ def test_a_wish_moves_but_never_removes(films: Catalogue) -> None:
     place = {id_: p for p, id_ in enumerate(wished)}, {id_: p for p, id_ in enumerate(plain)}
     gain = [place[1][i] - place[0][i] for i in plain]
     assert np.mean([g for g, i in zip(gain, plain, strict=True) if met[films.rows[i]]]) > 0
+
+
+def test_a_soft_limit_is_seen_among_the_first_ten(films: Catalogue) -> None:
+    new = Constraint(attribute="year", op="ge", value=1998.0)
+    asked = Profile(likes=(said("a love story"),))
+    met = films.mask([new])
+    share = {}
+    for wishes in ((), (new,)):
+        first = order(films, asked.model_copy(update={"wishes": wishes}), 10)
+        share[wishes] = float(np.mean([met[films.rows[i]] for i in first]))
+    assert share[()] < 0.9 and share[(new,)] >= 0.9
+
+
+def test_what_is_like_a_disliked_item_goes_down_a_little(films: Catalogue) -> None:
+    bad = films.ids[3]
+    other = Entry(text=films.titles[3], item_id=bad)
+    asked = Profile(likes=(said("war"),))
+    plain, less = (
+        order(films, asked, len(films.ids)),
+        order(films, asked.model_copy(update={"dislikes": (other,)}), len(films.ids)),
+    )
+    assert less.index(bad) > plain.index(bad) and len(set(plain[:10]) & set(less[:10])) >= 6
+
+
+def test_fame_weighs_less_where_likes_stand_out_by_their_texts(films: Catalogue) -> None:
+    values = np.linspace(-2, 2, 50).astype(np.float32)
+    near, known = np.sin(np.arange(50)).astype(np.float32), Familiarity(values, 1.0, "movies")
+    spread = [float(np.ptp(fame(known, slice(None), near, evidence))) for evidence in ([3.0, 3.0], [], [0.1, 0.1])]
+    assert spread[0] < spread[1] < spread[2] < 4 * spread[1]
+    every = sample(len(films.ids))
+    alike = np.argsort(-np.asarray(films.vectors @ films.vectors[0]))[:4].tolist()
+    apart = np.argsort(np.asarray(films.vectors @ films.vectors[0]))[:3].tolist()
+    close = standing(films.vectors, films.lexical, alike, every)
+    assert len(close) == 4 and np.mean(close) > np.mean(standing(films.vectors, films.lexical, [0, *apart], every))
+    assert standing(films.vectors, films.lexical, [3, 3], every) == []
 
 
 def test_familiarity_speaks_by_its_weight_among_the_nearest(films: Catalogue) -> None:
