@@ -1,8 +1,9 @@
-"""`snowmelt fit`, and what people of the service teach between two fits: counts, and the next fit's likes."""
+"""`snowmelt fit` and `transfer`, and what the people of a service teach between two fits."""
 
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snowmelt.agent.settings import master_key
@@ -11,6 +12,10 @@ from snowmelt.retrieval.errors import InputError
 
 if TYPE_CHECKING:
     from snowmelt.agent.recommender import Recommender
+    from snowmelt.retrieval.catalogue import Catalogue
+    from snowmelt.retrieval.domains import Domain
+
+HERE = "home"  # what a transfer calls its target
 
 
 def fit(args: Namespace) -> int:
@@ -64,3 +69,54 @@ def _likes(users: str, name: str) -> Iterator[tuple[str, ...]]:
         store.close()
     if not found:
         raise InputError(f"--feedback {users}: nobody has a profile in a catalogue {name!r}; name it with --catalogue")
+
+
+def transfer(args: Namespace) -> int:
+    from snowmelt.retrieval import domains, fitting
+    from snowmelt.retrieval.catalogue import Catalogue
+
+    target = Catalogue.open(args.directory)
+    here = _domain(target, HERE, args.people)
+    sources = []
+    for folder in args.sources:
+        sys.stderr.write(f"reading {folder}\n")
+        sources.append(domains.liked_often(_source(folder, target)))
+    if len({s.name for s in sources}) < len(sources):
+        raise InputError("transfer: two sources have the same folder name; rename one")
+    taken, verdicts = domains.chosen(here, sources)
+    for name, verdict in verdicts.items():
+        if name not in {s.name for s in taken}:
+            sys.stderr.write(f"{name} is refused: {verdict.why}\n")
+    if not taken:
+        raise InputError(f"transfer: nothing was taken into {args.directory}; it stays as it was")
+    report = fitting.fit_joined(target, here, taken)
+    for source in taken:
+        sys.stdout.write(f"{source.name} helps: {verdicts[source.name].why}\n")
+    sys.stdout.write(
+        f"{report.version}: {report.likes:,} likes of {report.people:,} people; liked there, as in --likes-id "
+        f"{taken[0].name}:{taken[0].ids[0]}, now counts here ({report.seconds:.1f} s)\n"
+    )
+    return 0
+
+
+def _source(folder: Path, target: "Catalogue") -> "Domain":
+    """A data folder as a domain; its items are embedded as the target's are, once, in TARGET/sources."""
+    from snowmelt.retrieval.catalogue import Catalogue
+    from snowmelt.retrieval.indexing import build
+
+    if not (folder / "items.jsonl").is_file() or not (folder / "interactions.csv").is_file():
+        raise InputError(f"{folder}: a source is a folder with items.jsonl and interactions.csv")
+    kept = target.dir / "sources" / folder.resolve().name
+    build(folder / "items.jsonl", kept, target.embedder, prune=True)
+    return _domain(Catalogue.open(kept, target.embedder), folder.resolve().name, folder / "interactions.csv")
+
+
+def _domain(catalogue: "Catalogue", name: str, interactions: Path | None) -> "Domain":
+    from scipy.sparse import csr_matrix
+    from snowmelt.retrieval.domains import Domain
+    from snowmelt.retrieval.fitting import content_of, read_people
+
+    likes, people = csr_matrix((0, len(catalogue.ids)), dtype="float32"), []
+    if interactions is not None:
+        likes, people, _ = read_people(interactions, catalogue.rows)
+    return Domain(name, catalogue.ids, catalogue.titles, content_of(catalogue, None), likes, people)

@@ -43,7 +43,7 @@ def domains_of(data: Dataset, seed: int) -> dict[str, Domain]:
         titles = [str(train.records[r]["title"]) for r in rows]
         texts = Lexical([train.texts[r] for r in rows])
         own = content(vectors[rows], [told[r] for r in rows], texts)
-        found[name] = Domain(name, titles, own, likes[people], [f"{data.name} {p}" for p in people])
+        found[name] = Domain(name, titles, titles, own, likes[people], [f"{data.name} {p}" for p in people])
     return found
 
 
@@ -97,7 +97,7 @@ def main() -> None:
         test = np.random.default_rng([seed, 0x7E]).permutation(able)[: min(TESTED, len(able) // 5)]
         people = names_of(target, source)
         gone = {people[i] for i in test}
-        verdict = judged(without(target, gone), without(source, gone), seed)
+        verdict = judged(without(target, gone), [without(source, gone)], seed)
         a, b = tried(X, together, target.content, test, kind, seed)
         gain, n = b - a, len(test)
         error = 1.96 * float(gain.std()) / np.sqrt(n)

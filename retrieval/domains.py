@@ -9,7 +9,7 @@ without it. A source that would hurt is refused. Joint factorisation of domains 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from snowmelt.retrieval import playing, prior
 from snowmelt.retrieval.fusion import ndcg
 from snowmelt.retrieval.learned import DEFAULT, LEAST, STRANGE, Learned, fit_behaviour
-from snowmelt.retrieval.transfer import Content
+from snowmelt.retrieval.transfer import Content, extended
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -33,10 +33,11 @@ AXES = 32  # principal axes in which distributions of vectors are compared
 
 @dataclass(frozen=True)
 class Domain:
-    """Items with what people did: `content` of n items, `titles` [n], `likes` csr float32 [people, n], `people` their
-    ids. `likes` may have no rows: nobody has done anything yet."""
+    """Items with what people did: `ids`, `titles` and `content` of n items, `likes` csr float32 [people, n], `people`
+    the ids of who they are. `likes` may have no rows: nobody has done anything yet."""
 
     name: str
+    ids: Sequence[str]
     titles: Sequence[str]
     content: Content
     likes: Sparse
@@ -65,7 +66,8 @@ class Distance:
 class Verdict:
     """NDCG@10 of `judges` people of the target, played as new, `without` and `with_` the source; `error`: the standard
     error of the difference. `kind`: "known elsewhere" (their likes in the source are revealed) or "new" (likes in the
-    target). Fewer than FEWEST judges: nothing was measured and only the `distance` decides."""
+    target). Fewer than FEWEST judges: nothing was measured and only the `distance` decides.
+    `beside`: with better sources and without this one."""
 
     distance: Distance
     kind: str
@@ -73,12 +75,13 @@ class Verdict:
     without: float
     with_: float
     error: float
+    beside: float | None = None
 
     @property
     def helps(self) -> bool:
         if self.judges < FEWEST:
-            return self.distance.promising and self.kind == "known elsewhere"
-        return self.with_ > self.without
+            return self.distance.promising
+        return self.with_ > max(self.without, self.beside or 0.0)
 
     @property
     def why(self) -> str:
@@ -86,6 +89,8 @@ class Verdict:
         told = f"{d.shared:,} shared people, {d.titles:.0%} of titles in both, Frechet distance {d.frechet:.2f}"
         if self.judges < FEWEST:
             return f"{self.judges} people to try it on, {FEWEST} are needed; {told}"
+        if self.beside is not None:
+            return f"NDCG@10 {self.beside:.3f} with the better sources, {self.with_:.3f} with this one, too; {told}"
         return f"NDCG@10 {self.without:.3f} without, {self.with_:.3f} with it, {self.judges} people {self.kind}; {told}"
 
 
@@ -104,9 +109,25 @@ def distance(target: Domain, source: Domain) -> Distance:
     return Distance(len(set(target.people) & set(source.people)), float(same), max(frechet, 0.0), near)
 
 
-def judged(target: Domain, source: Domain, seed: int = 0) -> Verdict:
-    """Play people of the target as new with the source and without it, both at the weights before learning."""
-    far, (X, content, _) = distance(target, source), joined(target, [source])
+def chosen(target: Domain, sources: Sequence[Domain], seed: int = 0) -> tuple[list[Domain], dict[str, Verdict]]:
+    """The sources that help, and why: each alone, then, best first, those that still help beside the ones before."""
+    alone = {s.name: judged(target, [s], seed) for s in sources}
+    taken: list[Domain] = []
+    best = -1.0
+    for source in sorted(sources, key=lambda s: -alone[s.name].with_):
+        if alone[source.name].helps:
+            beside = judged(target, [*taken, source], seed) if taken else alone[source.name]
+            if beside.with_ > best or beside.judges < FEWEST:
+                best, taken = beside.with_, [*taken, source]
+            else:
+                alone[source.name] = replace(beside, beside=best)
+    return taken, alone
+
+
+def judged(target: Domain, sources: Sequence[Domain], seed: int = 0) -> Verdict:
+    """Play people of the target as new with the sources and without them, both at the weights before learning. The
+    distance is that of the last source."""
+    far, (X, content, _) = distance(target, sources[-1]), joined(target, sources)
     able, kind = able_to_judge(X, len(target.titles))
     judges = np.random.default_rng([seed, 0xD0]).permutation(able)[: min(JUDGES, len(able) // 4)]
     if len(judges) < FEWEST:
@@ -188,27 +209,11 @@ def joined(target: Domain, sources: Sequence[Domain]) -> tuple[Sparse, Content, 
     return X, extended(target.content, np.concatenate(vectors[1:])), places
 
 
-def extended(content: Content, vectors: Floats) -> Content:
-    """`content` with the vectors of more items after its own: of these nothing but the text is comparable."""
-    from scipy.sparse import csr_matrix, vstack
-
-    more = len(vectors)
-
-    def with_empty(matrix: Sparse) -> Sparse:
-        return vstack([matrix, csr_matrix((more, matrix.shape[1]), dtype=np.float32)], format="csr")
-
-    return Content(
-        np.concatenate([np.asarray(content.vectors, np.float32), vectors]), with_empty(content.values),
-        np.concatenate([content.numbers, np.zeros((more, content.numbers.shape[1]), np.float32)]),
-        np.concatenate([content.familiarity, np.zeros(more, np.float32)]), with_empty(content.bm25),
-    )  # fmt: skip
-
-
 def liked_often(source: Domain) -> Domain:
     """The source with the items alone that have behaviour."""
     rows = np.flatnonzero(prior.popularity(source.likes) >= LEAST)
-    titles = [source.titles[int(row)] for row in rows]
-    return Domain(source.name, titles, source.content.at(rows), source.likes[:, rows].tocsr(), source.people)
+    ids, titles = ([names[int(row)] for row in rows] for names in (source.ids, source.titles))
+    return Domain(source.name, ids, titles, source.content.at(rows), source.likes[:, rows].tocsr(), source.people)
 
 
 def _plain(X: Sparse, content: Content, seed: int) -> Learned:

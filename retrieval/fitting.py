@@ -9,10 +9,11 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -23,7 +24,10 @@ from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.fusion import Weights
 from snowmelt.retrieval.learned import Behaviour, Learned
-from snowmelt.retrieval.transfer import Content, content
+from snowmelt.retrieval.transfer import Content, content, extended
+
+if TYPE_CHECKING:
+    from snowmelt.retrieval.domains import Domain
 
 Floats = NDArray[np.float32]
 
@@ -70,6 +74,12 @@ def fit_catalogue(
         source = interactions or "the feedback"
         raise InputError(f"{source}: {able} people like two items or more; at least {FEWEST} are needed to learn")
     learned = fit(X, content_of(catalogue, familiarity), seed)
+    return _stored(catalogue, learned, X, epoch, {"seed": seed}, skipped, began)
+
+
+def _stored(
+    catalogue: Catalogue, learned: Learned, X: Any, epoch: int, told: Mapping[str, Any], skipped: int, began: float
+) -> FitReport:
     lengths = np.diff(X[:, learned.behaviour.rows].indptr)
     told = {
         "epoch": epoch,
@@ -77,7 +87,7 @@ def fit_catalogue(
         "weight": float((lengths[lengths > 0] ** -0.5).sum()),
         "people": X.shape[0],
         "likes": int(X.nnz),
-        "seed": seed,
+        **told,
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     version = save(learned, catalogue.dir, catalogue.ids, told)
@@ -90,6 +100,25 @@ def fit_catalogue(
     return FitReport(
         version, X.shape[0], int(X.nnz), items, len(catalogue.ids) - items, skipped, time.monotonic() - began, table
     )
+
+
+def fit_joined(catalogue: Catalogue, target: "Domain", sources: Sequence["Domain"], seed: int = 0) -> FitReport:
+    """Fit the catalogue (`target`) together with `sources` (see `domains`), store it as the next version and use it."""
+    _installed()
+    from snowmelt.retrieval.domains import HOME, joined
+    from snowmelt.retrieval.playing import fit
+
+    began, epoch, own = time.monotonic(), arrivals.next_epoch(catalogue.dir), len(catalogue.ids)
+    X, content, places = joined(target, sources)
+    labels = [HOME] * own + ["elsewhere"] * (X.shape[1] - own)
+    elsewhere = {
+        f"{source.name}:{id_}": (int(row), title)
+        for source, place in zip(sources, places, strict=True)
+        for id_, row, title in zip(source.ids, place, source.titles, strict=True)
+    }
+    learned = replace(fit(X, content, seed, labels), elsewhere=elsewhere, extra=X.shape[1] - own)
+    told = {"sources": [source.name for source in sources], "seed": seed}
+    return _stored(catalogue, learned, X, epoch, told, 0, began)
 
 
 def _all_likes(interactions: Path | None, people: Iterable[Sequence[str]], rows: Mapping[str, int]) -> tuple[Any, int]:
@@ -116,6 +145,12 @@ def content_of(catalogue: Catalogue, familiarity: Floats | None) -> Content:
 
 def read_likes(path: Path, rows: Mapping[str, int]) -> tuple[Any, int]:
     """(likes csr float32 [people, items], lines left out: their item is not in `rows`). InputError names the line."""
+    X, _, skipped = read_people(path, rows)
+    return X, skipped
+
+
+def read_people(path: Path, rows: Mapping[str, int]) -> tuple[Any, list[str], int]:
+    """As `read_likes`, and who the people are, by their ids."""
     from scipy.sparse import csr_matrix
 
     users: dict[str, int] = {}
@@ -153,7 +188,7 @@ def read_likes(path: Path, rows: Mapping[str, int]) -> tuple[Any, int]:
     shape = (len(users), len(rows))
     X = csr_matrix((np.ones(int(liked.sum()), np.float32), (np.array(who)[liked], np.array(what)[liked])), shape=shape)
     X.data[:] = 1.0  # an item that was liked twice counts once
-    return X, skipped
+    return X, list(users), skipped
 
 
 def save(learned: Learned, directory: Path, ids: list[str], told: Mapping[str, Any]) -> str:
@@ -178,7 +213,15 @@ def save(learned: Learned, directory: Path, ids: list[str], told: Mapping[str, A
         for i, (share, mass) in enumerate(b.aspects):
             arrays |= {f"share.{i}": np.log(share).astype(half), f"mass.{i}": mass}  # a share may be below half's least
         np.savez(part / "behaviour.npz", **arrays)
-        (part / "ids.json").write_text(json.dumps([ids[row] for row in b.rows], ensure_ascii=False), encoding="utf-8")
+        named = [ids[row] if row < len(ids) else int(row) - len(ids) for row in b.rows]  # a number: from elsewhere
+        (part / "ids.json").write_text(json.dumps(named, ensure_ascii=False), encoding="utf-8")
+        if learned.elsewhere:
+            np.save(part / "elsewhere.npy", learned.content.vectors[learned.own :].astype(half))
+            places = {
+                i: (ids[row] if row < len(ids) else row - len(ids), title)
+                for i, (row, title) in learned.elsewhere.items()
+            }
+            (part / "elsewhere.json").write_text(json.dumps(places, ensure_ascii=False), encoding="utf-8")
         tables = {name: {"names": w.names, "knots": w.knots, "table": w.table} for name, w in learned.tables.items()}
         manifest = {"format": FORMAT, "starts": len(b.aspects), "weights": tables, **told}
         (part / "manifest.json").write_text(json.dumps(manifest, indent=1))
@@ -218,7 +261,8 @@ def load(catalogue: Catalogue, familiarity: Floats | None = None, own: Content |
         if manifest["format"] != FORMAT:
             raise InputError(f"{folder}: format {manifest['format']}, here is {FORMAT}; run `snowmelt fit` again")
         with np.load(folder / "behaviour.npz") as arrays:
-            here = np.array([catalogue.rows.get(id_, -1) for id_ in ids], np.int64)
+            place = partial(_place, catalogue)
+            here = np.array([place(id_) for id_ in ids], np.int64)
             order = np.argsort(here)
             order = order[here[order] >= 0]
 
@@ -244,10 +288,23 @@ def load(catalogue: Catalogue, familiarity: Floats | None = None, own: Content |
         name: Weights(tuple(t["names"]), tuple(t["knots"]), tuple(map(tuple, t["table"])))
         for name, t in manifest["weights"].items()
     }
-    learned = Learned(own or content_of(catalogue, familiarity), behaviour, tables)
+    content = own.at(np.arange(len(catalogue.ids))) if own else content_of(catalogue, familiarity)
+    elsewhere: dict[str, tuple[int, str]] = {}
+    extra = 0
+    if (folder / "elsewhere.json").is_file():
+        vectors = np.load(folder / "elsewhere.npy").astype(np.float32)
+        content, extra = extended(content, vectors), len(vectors)
+        told = json.loads((folder / "elsewhere.json").read_text(encoding="utf-8"))
+        elsewhere = {i: (row, title) for i, (at, title) in told.items() if (row := place(at)) >= 0}
+    learned = Learned(content, behaviour, tables, elsewhere, extra)
     came = arrivals.read(catalogue.dir, manifest["epoch"])
     fitted = Fitted(manifest["people"], manifest["liking"], manifest["weight"])
     return arrivals.taken_up(learned, catalogue.rows, came, fitted)
+
+
+def _place(catalogue: Catalogue, id_: str | int) -> int:
+    """The row of an item of the catalogue by its id (-1: gone), of one from elsewhere by its number."""
+    return len(catalogue.ids) + id_ if isinstance(id_, int) else catalogue.rows.get(id_, -1)
 
 
 def _installed() -> None:

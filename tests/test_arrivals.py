@@ -105,12 +105,14 @@ def test_a_new_item_has_behaviour_on_its_first_day_and_skips_take_it_away(fresh:
         return [r.item.id for r in recommender.recommend(profile, 29)].index(id_)
 
     before = place("i27")
-    for _ in range(40):
-        recommender.learn(profile, "i27")
+    for _ in range(39):
+        arrivals.record(fresh.dir, ["i1"], "i27")
+    recommender.learn(profile, "i27")
     assert place("i27") < before and place("i27") <= 2
     assert recommender.learned is not None and fresh.rows["i27"] in recommender.learned.behaviour.rows
-    for _ in range(200):
-        recommender.learn(profile, "i27", skip=True)
+    for _ in range(199):
+        arrivals.record(fresh.dir, [], "i27", skip=True)
+    recommender.learn(profile, "i27", skip=True)
     assert place("i27") > 2
 
 
