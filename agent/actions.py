@@ -68,6 +68,12 @@ def fit(args: Namespace) -> int:
     return run(args)
 
 
+def transfer(args: Namespace) -> int:
+    from snowmelt.agent.learning import transfer as run
+
+    return run(args)
+
+
 def calibrate(args: Namespace) -> int:
     from snowmelt.agent.calibration import calibrate_catalogue
     from snowmelt.retrieval.catalogue import Catalogue
@@ -304,9 +310,10 @@ def _with_likes(recommender: Recommender, profile: Profile, args: Namespace) -> 
     profile = conversation.in_force
     likes = []
     for id_ in filter(None, (part.strip() for part in args.likes_id.split(","))):
-        if id_ not in catalogue.rows:
+        elsewhere = recommender.learned.elsewhere if recommender.learned is not None else {}
+        if id_ not in catalogue.rows and id_ not in elsewhere:
             raise InputError(f"--likes-id: no item {id_!r} in {args.directory}")
-        title = catalogue.items[catalogue.rows[id_]].title
+        title = catalogue.titles[catalogue.rows[id_]] if id_ in catalogue.rows else elsewhere[id_][1]
         likes.append(Entry(text=title, item_id=id_, evidence=title))
     return profile.model_copy(update={"likes": (*profile.likes, *likes)})
 

@@ -101,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     transfer.add_argument("directory", type=Path, metavar="TARGET", help="a catalogue made by `snowmelt index`")
     transfer.add_argument("--people", type=Path, metavar="CSV", help="what people did here, by the same ids")
 
+    transfer = commands.add_parser("transfer", help="use what people like elsewhere, if that helps here")
+    transfer.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="with items.jsonl, interactions.csv")
+    transfer.add_argument("directory", type=Path, metavar="TARGET", help="a catalogue made by `snowmelt index`")
+    transfer.add_argument("--people", type=Path, metavar="CSV", help="what people did here, by the same ids")
+
     calibrate = commands.add_parser("calibrate", help="find out whether a model's opinion helps here, and how much")
     calibrate.add_argument("directory", type=Path, metavar="DIR", help="a catalogue made by `snowmelt index`")
     calibrate.add_argument("interactions", type=Path, metavar="CSV", help="what people did: user, item, rating, time")

@@ -51,10 +51,12 @@ def rank(
     `allowed` bool [items]: what may be recommended at all.
     """
     liked = [catalogue.rows[e.item_id] for e in profile.likes if e.item_id in catalogue.rows]
-    words = [e.text for e in profile.likes if e.item_id not in catalogue.rows]
+    known = learned.elsewhere if learned is not None else {}
+    elsewhere = [e.item_id for e in profile.likes if e.item_id in known]
+    words = [e.text for e in profile.likes if e.item_id not in catalogue.rows and e.item_id not in known]
     people: dict[str, Floats] = {}
     if learned is not None:
-        people = {n: v[0] for n, v in learned.contributions(one_person(liked, len(catalogue.ids))).items()}
+        people = learned.of_person(liked, elsewhere)
     queries = _queries(catalogue, [] if people else liked, words)
     bm25 = catalogue.lexical.scores(" ".join(words)) if words else np.zeros(len(catalogue.ids), np.float32)
     if liked and not people:
@@ -96,14 +98,6 @@ def fame(
     weight = FAMILIARITY / shown * familiarity.weight * (float(near.std()) or 1.0)
     heard = np.float32(weight) * familiarity.values[rows]
     return np.where(near >= np.quantile(near, 1 - among), heard, heard.min()).astype(np.float32)
-
-
-def one_person(liked: Sequence[int], items: int) -> Any:
-    """csr float32 [1, items] of the rows `liked`."""
-    from scipy.sparse import csr_matrix
-
-    own = np.unique(np.asarray(liked, np.int64))
-    return csr_matrix((np.ones(len(own), np.float32), (np.zeros(len(own), np.int64), own)), shape=(1, items))
 
 
 def standing(vectors: Floats, lexical: Lexical, liked: Sequence[int], sample: Rows) -> list[float]:

@@ -1,7 +1,7 @@
 """What warm people teach about a catalogue, and how it speaks for a person who is new."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -84,12 +84,29 @@ class Learned:
     """Everything that ranks a catalogue of items with `content` for new people.
 
     `tables`: "known" weighs the signals of items with behaviour, "new" of items without, "shown" of a short list that
-    somebody else chose, "to NAME" of the items of one domain for people who are known from the others alone.
+    somebody else chose, "to NAME" of the items of one domain for people who are known from the others alone,
+    "in NAME" for everybody. After `snowmelt transfer` the last `extra` items are of other domains; `elsewhere`: id ->
+    (row, title) of everything that can be liked there.
     """
 
     content: Content
     behaviour: Behaviour
     tables: Mapping[str, Weights]
+    elsewhere: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    extra: int = 0
+
+    @property
+    def own(self) -> int:
+        """How many items the catalogue has."""
+        return len(self.content.vectors) - self.extra
+
+    def of_person(self, liked: Sequence[int], elsewhere: Sequence[str] = ()) -> dict[str, Floats]:
+        """name -> weighted signal, float32 [items of the catalogue], of somebody who likes these rows of it and these
+        ids of other domains."""
+        rows = np.unique([*liked, *(self.elsewhere[id_][0] for id_ in elsewhere)]).astype(np.int64)
+        person = _one(rows, len(self.content.vectors))
+        table = "known" if not self.extra else "in home" if len(liked) or not len(rows) else "to home"
+        return {name: values[0, : self.own] for name, values in self.contributions(person, table).items()}
 
     @cached_property
     def new_rows(self) -> Rows:
@@ -154,17 +171,23 @@ class Learned:
         result[self.behaviour.rows] = known
         if len(self.new_rows):
             result[self.new_rows] = np.clip(self.map(known), 0, known.max())
-        return standardise(result)
+        return standardise(result[: self.own])
 
     def popularity(self) -> Floats:
         """ln(1 + likes), [items]; an item with too few to have behaviour counts as in the middle: (LEAST - 1) / 2."""
         result = np.full(len(self.content.vectors), np.log1p((LEAST - 1) / 2), np.float32)
         result[self.behaviour.rows] = np.log1p(self.behaviour.likes)
-        return result
+        return result[: self.own]
 
     def without(self, *names: str) -> "Learned":
         """The same with these signals taken away (for ablations)."""
         return replace(self, tables={key: table.without(*names) for key, table in self.tables.items()})
+
+
+def _one(rows: Rows, items: int) -> Sparse:
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix((np.ones(len(rows), np.float32), rows, [0, len(rows)]), shape=(1, items))
 
 
 def _per_person(weights: Weights, liked: Sparse) -> dict[str, Floats]:

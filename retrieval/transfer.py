@@ -112,6 +112,22 @@ def content(
     return Content(np.asarray(vectors, np.float32), values, numbers, np.asarray(known_to_model, np.float32), bm25)
 
 
+def extended(content: Content, vectors: Floats) -> Content:
+    """`content` with the vectors of more items after its own: of these nothing but the text is comparable."""
+    from scipy.sparse import csr_matrix, vstack
+
+    more = len(vectors)
+
+    def with_empty(matrix: Sparse) -> Sparse:
+        return vstack([matrix, csr_matrix((more, matrix.shape[1]), dtype=np.float32)], format="csr")
+
+    return Content(
+        np.concatenate([np.asarray(content.vectors, np.float32), vectors]), with_empty(content.values),
+        np.concatenate([content.numbers, np.zeros((more, content.numbers.shape[1]), np.float32)]),
+        np.concatenate([content.familiarity, np.zeros(more, np.float32)]), with_empty(content.bm25),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Map:
     """From the scores of known items to those of new ones: `known` [m, features], `new` [u, features], `inverse` the
