@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from string import Template
 from typing import Literal
@@ -56,6 +56,7 @@ def label(name: str, language: Language) -> str:
     return _lines(language).get(f"label {name}", name.replace("_", " "))
 
 
+@lru_cache(maxsize=20_000)  # asked of every value of every item that is shown: 80 % of the time of a list
 def said_in(value: str, language: Language) -> str:
     """A value of an attribute as it is said: in Chinese by its Chinese name, where it has one."""
     return chinese_names().get(key_of(value), value) if language == "zh" else value
