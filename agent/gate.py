@@ -158,11 +158,8 @@ class Gated:
     def stream(
         self, messages: Sequence[Message], *, max_tokens: int = 256, deadline: float | None = None
     ) -> Iterator[str]:
-        # read to the end inside its turn: a slow reader must not hold the model
-        pieces = self._asked(
-            lambda left: list(self.llm.stream(messages, max_tokens=max_tokens, deadline=left)), deadline
-        )
-        yield from pieces
+        with self._turn(deadline) as left:
+            yield from self.llm.stream(messages, max_tokens=max_tokens, deadline=left)
 
     def score(self, prefix: str, continuations: Sequence[str], *, deadline: float | None = None) -> Scores:
         return self._asked(lambda left: self.llm.score(prefix, continuations, deadline=left), deadline)
@@ -179,6 +176,12 @@ class Gated:
         self.llm.close()
 
     def _asked(self, ask: Callable[[float], T], deadline: float | None) -> T:
+        with self._turn(deadline) as left:
+            return ask(left)
+
+    @contextmanager
+    def _turn(self, deadline: float | None) -> Iterator[float]:
+        """The seconds that a question may take, and afterwards word to the breaker of how it went."""
         budget = BUDGET.get() or Budget("", time.monotonic() + 60.0)
         began, outcome, admitted, failed = time.monotonic(), "ok", False, None
         try:
@@ -190,10 +193,9 @@ class Gated:
                 left = budget.until - time.monotonic()
                 failed = True
                 try:
-                    answer = ask(left if deadline is None else min(deadline, left))
+                    yield left if deadline is None else min(deadline, left)
                     failed = False
-                    return answer
-                except Unsupported:
+                except (GeneratorExit, Unsupported):  # nobody wants the rest of a stream; it was never asked
                     failed = None
                     raise
                 except ModelError as error:

@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
+import itertools
 import json
-import re
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from typing import Annotated, Any, TypeVar
@@ -13,9 +13,10 @@ from fastapi.responses import StreamingResponse
 from snowmelt.agent import problems
 from snowmelt.agent.access import Service, ThePerson, TheService
 from snowmelt.agent.problems import Stop, documented
+from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.shapes import ConversationOut, ConversationPage, CreateIn, ReplyOut, SayIn, reply_out
 from snowmelt.agent.store import Person, Put, Stored
-from snowmelt.agent.types import Conversation, Profile
+from snowmelt.agent.types import Conversation, Profile, Reply
 
 T = TypeVar("T")
 MOST_TURNS = 400
@@ -88,8 +89,8 @@ _EVENTS = (
     responses={
         **documented(401, 404, 409, 422),
         200: {
-            "description": "The answer; with `Accept: text/event-stream` as events: status, token, question, list, "
-            "reasons, done, or error with a problem.",
+            "description": "The answer; with `Accept: text/event-stream` as events: status, token, list, reasons, "
+            "question, done, or error with a problem. A status `again` voids the tokens before it.",
             "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}},
         },
     },
@@ -106,13 +107,41 @@ async def say(
     stored = await _stored(s, person, conversation)
     if len(stored.value["conversation"]["turns"]) >= MOST_TURNS:
         raise Stop(409, "This conversation is full; begin another one, the profile comes along.")
-    answer = _answered(s, person, conversation, body.text, idempotency_key)
+    pieces = Pieces()
+    answer = answered(s, person, conversation, body.text, idempotency_key, pieces)
     if "text/event-stream" in request.headers.get("accept", ""):
-        return StreamingResponse(_events(request, answer), media_type="text/event-stream")
+        return StreamingResponse(event_stream(request, answer, pieces), media_type="text/event-stream")
     return await while_there(request, answer)
 
 
-async def _answered(s: Service, person: Person, id_: str, text: str, key: str | None) -> dict[str, Any]:
+class Pieces:
+    """The text of an answer on its way from the thread that makes it. An answer that is begun again without the model
+    starts a new text: what came of the one before is void, and what may still come of it is dropped."""
+
+    def __init__(self) -> None:
+        self._loop, self._queue = asyncio.get_running_loop(), asyncio.Queue[tuple[int, str]]()
+        self._runs = itertools.count()
+        self.run = -1
+
+    def answer(self, r: Recommender, before: Conversation, text: str) -> tuple[Conversation, Reply]:
+        """In a thread: the reply, its text told as it comes."""
+        self.run = run = next(self._runs)
+        for piece in r.stream(before, text):
+            if not isinstance(piece, str):
+                return piece
+            if run == self.run:
+                self._loop.call_soon_threadsafe(self._queue.put_nowait, (run, piece))
+        raise AssertionError("a stream ends with its reply")
+
+    async def next(self) -> tuple[int, str]:
+        """(which run, piece)."""
+        return await self._queue.get()
+
+    def left(self) -> list[tuple[int, str]]:
+        return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+
+
+async def answered(s: Service, person: Person, id_: str, text: str, key: str | None, pieces: Pieces) -> dict[str, Any]:
     asked = json.dumps([id_, text])
     async with s.lock(person.id):
         if done := await repeated(s, person, key, asked):
@@ -122,7 +151,7 @@ async def _answered(s: Service, person: Person, id_: str, text: str, key: str | 
         kept = await s.rows(s.store.get, person.id, "profile", room.name)
         profile = Profile.model_validate(kept.value) if kept else Profile()
         before = Conversation.model_validate(stored.value["conversation"]).model_copy(update={"profile": profile})
-        (after, reply), failed = await s.rooms.answer(room, person.id, lambda r: r.reply(before, text))
+        (after, reply), failed = await s.rooms.answer(room, person.id, lambda r: pieces.answer(r, before, text))
         degraded = failed or reply.degraded
         if degraded:
             s.metrics.degraded()
@@ -136,13 +165,29 @@ async def _answered(s: Service, person: Person, id_: str, text: str, key: str | 
         return out
 
 
-async def _events(request: Request, answer: Coroutine[Any, Any, dict[str, Any]]) -> AsyncIterator[bytes]:
-    """The answer as events. A comment is sent while nothing else is: it shows that the line is alive."""
+async def event_stream(
+    request: Request, answer: Coroutine[Any, Any, dict[str, Any]], pieces: Pieces
+) -> AsyncIterator[bytes]:
+    """The answer as events, its text as it comes. A comment is sent while nothing else is: the line is alive."""
     yield _event("status", {"state": "thinking"})
     task = asyncio.ensure_future(answer)
+    coming = asyncio.ensure_future(pieces.next())
+    told, run = "", -1
     try:
-        while not (await asyncio.wait({task}, timeout=PING))[0]:
-            yield b": still thinking\n\n"
+        while not task.done():
+            done, _ = await asyncio.wait({task, coming}, timeout=PING, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                yield b": still thinking\n\n"
+            elif coming in done:
+                for which, piece in (coming.result(), *pieces.left()):
+                    if which < run:
+                        continue
+                    if which > run and told:
+                        yield _event("status", {"state": "again"})
+                        told = ""
+                    run, told = which, told + piece
+                    yield _event("token", {"text": piece})
+                coming = asyncio.ensure_future(pieces.next())
         reply = task.result()
     except Exception as error:  # the status is long sent: whatever it is has to be told here
         status, detail = problems.told(error)
@@ -151,15 +196,19 @@ async def _events(request: Request, answer: Coroutine[Any, Any, dict[str, Any]])
         return
     finally:
         task.cancel()
-    for piece in re.findall(r"\S+\s*|\s+", reply["text"]) if " " in reply["text"] else reply["text"]:
-        yield _event("token", {"text": piece})
-    if reply["question"]:
-        yield _event("question", reply["question"])
+        coming.cancel()
+    if not reply["text"].startswith(told):  # the last pieces of a run that was given up
+        yield _event("status", {"state": "again"})
+        told = ""
+    if rest := reply["text"][len(told) :]:
+        yield _event("token", {"text": rest})
     if reply["recommendations"]:
         bare = [{k: v for k, v in r.items() if k != "reasons"} for r in reply["recommendations"]]
         yield _event("list", {"recommendations": bare})
         reasons = [{"item": r["item"]["id"], "reasons": r["reasons"]} for r in reply["recommendations"]]
         yield _event("reasons", {"reasons": reasons})
+    if reply["question"]:
+        yield _event("question", reply["question"])
     yield _event("done", {"degraded": reply["degraded"], "text": reply["text"]})
 
 

@@ -1,6 +1,7 @@
 """A model that is late, dead, overloaded or wrong: the answer comes by the deadline all the same, and says so."""
 
 import asyncio
+import json
 import os
 import signal
 import threading
@@ -22,10 +23,13 @@ from snowmelt.agent.llm import LLM, Message, ModelError, Scores, Unsupported
 from snowmelt.agent.metrics import Metrics
 from snowmelt.agent.privacy import Masked
 from snowmelt.agent.rooms import Rooms
+from snowmelt.agent.routes_talk import Pieces, answered, event_stream
 from snowmelt.agent.server import create_app
-from snowmelt.agent.store import Store
+from snowmelt.agent.store import Put, Store
+from snowmelt.agent.types import Conversation
 from snowmelt.agent.worker import GRACE, Worker
 from snowmelt.retrieval.catalogue import Catalogue
+from starlette.requests import Request
 
 DEADLINE = 2.5
 BROKEN = (
@@ -218,6 +222,65 @@ def test_what_waits_is_dropped_at_its_deadline_and_when_the_client_goes(films: C
         await asyncio.gather(*work, return_exceptions=True)
 
     asyncio.run(clients())
+    assert gated.queue.length == 0
+    service.rooms.close()
+    service.store.close()
+
+
+class Writing(ScriptedLLM):
+    """Says one good sentence at once, then either another one or nothing more until its deadline."""
+
+    writes_well = True
+
+    def __init__(self, hangs: bool) -> None:
+        super().__init__(scorer=lambda prefix, text: -float(len(text)))
+        self.hangs, self.said = hangs, threading.Event()
+
+    def stream(self, messages: Sequence[Message], *, max_tokens: int = 256, deadline: float | None = None) -> Any:
+        yield "Here is something for a quiet evening. "
+        self.said.set()
+        if self.hangs:
+            time.sleep(max(0.0, deadline or 0.0))
+            raise ModelError("timeout", "it hangs in the middle")
+        time.sleep(0.5)
+        yield "I hope you like it."
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_text_is_told_as_it_comes_and_void_when_the_model_gives_up(
+    films: Catalogue, tmp_path: Path, hangs: bool
+) -> None:
+    llm = Writing(hangs)
+    _, service, gated = served(films, tmp_path, llm)
+    person, _ = service.store.create_person("local")
+
+    async def talk() -> list[tuple[float, str, dict[str, Any]]]:
+        before = Conversation()
+        value = {"catalogue": "films", "conversation": before.model_dump(mode="json"), "last": None}
+        service.store.put(person.id, Put("conversation", "0" * 32, value, 0))
+        pieces, began = Pieces(), time.monotonic()
+        answer = answered(service, person, "0" * 32, "I love Ratatouille. Just show me", None, pieces)
+        found = []
+        async for raw in event_stream(Request({"type": "http", "headers": []}), answer, pieces):
+            if raw.startswith(b"event: "):
+                name, _, data = raw.decode().partition("\n")
+                found.append((time.monotonic() - began, name[7:], json.loads(data.removeprefix("data: "))))
+        return found
+
+    found = asyncio.run(talk())
+    names = [name for _, name, _ in found]
+    assert names[0] == "status" and names[-1] == "done" and "list" in names
+    again = max(
+        (i for i, (_, name, data) in enumerate(found) if (name, data) == ("status", {"state": "again"})), default=0
+    )
+    text = "".join(data["text"] for _, name, data in found[again:] if name == "token")
+    assert text == found[-1][2]["text"] and found[-1][0] < DEADLINE + 0.3
+    tokens = [at for at, name, _ in found if name == "token"]
+    if not hangs:
+        assert not again and not found[-1][2]["degraded"] and tokens[-1] - tokens[0] > 0.3, found
+        assert text.startswith("Here is something for a quiet evening.")
+    else:
+        assert found[-1][2]["degraded"]
     assert gated.queue.length == 0
     service.rooms.close()
     service.store.close()

@@ -98,14 +98,14 @@ def test_from_the_first_word_to_a_list_feedback_reload_and_erasure(opened: Open)
     say(page, "I loved Spirited Away, but no horror please")
     page.wait_for_selector(".answers button, .choices button")
     assert page.locator("#profile").get_by_text("Spirited Away", exact=True).count() == 1
-    turns = page.locator(".turn").count()
+    turns = page.locator(".turn.user").count()
     if page.locator(".tick").count():  # items to tick; else a quick answer, or one of two
         page.locator(".tick").first.click()
         page.get_by_role("button", name="Choose").click()
     else:
         page.locator(".answers button, .choices .side").first.click()
     settled(page)
-    assert page.locator(".turn").count() == turns + 2
+    assert page.locator(".turn.user").count() == turns + 1
     say(page, "just show me")
     page.wait_for_selector(".card .reasons li")
     assert page.locator(".cards").last.locator(".card").count() == 5
@@ -117,10 +117,10 @@ def test_from_the_first_word_to_a_list_feedback_reload_and_erasure(opened: Open)
     page.locator(".card").nth(1).get_by_role("button", name="Not for me").click()
     page.wait_for_selector(".card:nth-child(2) .dislike[aria-pressed=true]")
     assert page.locator("#profile").get_by_text(title, exact=True).count() == 1
-    turns = page.locator(".turn").count()
+    turns = page.locator(".turn.user").count()
     page.reload()  # the turns come back, and the last list
     page.wait_for_selector(".card .reasons li")
-    assert page.locator(".turn").count() == turns and page.locator(".card").count() == 5
+    assert page.locator(".turn.user").count() == turns and page.locator(".card").count() == 5
     page.get_by_role("button", name=f"Remove {title}").click()
     page.wait_for_selector(f"#profile >> text={title}", state="detached")
     with page.expect_download() as download:
@@ -223,7 +223,7 @@ def test_two_people_at_once_see_their_own(opened: Open) -> None:
 def test_offline_keeps_what_was_written_and_trying_again_says_it_once(opened: Open) -> None:
     page = opened(allow="ERR_INTERNET_DISCONNECTED")
     say(page, "I love Ratatouille")
-    turns = page.locator(".turn").count()
+    turns = page.locator(".turn.user").count()
     page.context.set_offline(True)
     page.wait_for_selector("#banner:not([hidden])")
     say(page, "just show me")
@@ -231,7 +231,7 @@ def test_offline_keeps_what_was_written_and_trying_again_says_it_once(opened: Op
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
     page.wait_for_selector(".card")
-    assert page.locator(".turn").count() == turns + 2
+    assert page.locator(".turn.user").count() == turns + 1
 
 
 def test_a_slow_line(opened: Open) -> None:

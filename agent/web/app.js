@@ -52,8 +52,10 @@ function welcome() {
   );
 }
 
-function offer(question) {
+// A question that comes with a list stands below it, in a bubble of its own.
+function offer(question, list) {
   for (const old of log.querySelectorAll(".answers, .choices")) old.remove();
+  if (question && list) bubble("assistant", question.text);
   if (!question || !question.options.length) return;
   shorten(question);
   const quick = (label, said, className = "") => make("button", { type: "button", className, onclick: () => say(said) }, label);
@@ -62,7 +64,7 @@ function offer(question) {
     const [one, two] = question.options.map((option) => versus(option));
     element = make("div", { className: "choices versus", role: "group", "aria-label": question.text }, one, make("span", { className: "or" }, word("or")), two, quick(word("unknown"), word("unknown"), "quiet"));
   } else if (question.kind === "items") {
-    const boxes = question.options.map((option) => make("label", { className: "tick" }, make("input", { type: "checkbox", value: option.text }), make("span", {}, option.text)));
+    const boxes = question.options.map((option) => make("label", { className: "tick" }, make("input", { type: "checkbox", value: option.text }), make("span", { title: option.text }, brief(option.text))));
     const send = () => {
       const picked = [...element.querySelectorAll("input:checked")].map((box) => box.value);
       say(picked.length ? word("chosen", picked.join(language() === "zh" ? "、" : ", ")) : word("unknown"));
@@ -88,9 +90,12 @@ function shorten({ options }) {
   }
 }
 
+const LONG = 60; // characters of a title in a question
+const brief = (title) => (title.length > LONG ? `${title.slice(0, LONG).trimEnd()}…` : title);
+
 function versus(option) {
   const more = make("span", { className: "facts" });
-  const element = make("button", { type: "button", className: "side", onclick: () => say(option.text) }, make("strong", {}, option.text), more);
+  const element = make("button", { type: "button", className: "side", onclick: () => say(option.text) }, make("strong", { title: option.text }, brief(option.text)), more);
   if (option.item_id) {
     api.get(`/v1/items/${encodeURIComponent(option.item_id)}?catalogue=${encodeURIComponent(catalogue)}`).then((item) => {
       const { year } = titleOf(item);
@@ -138,7 +143,9 @@ async function answer(message, key) {
       localStorage.setItem(kept(), conversation);
     }
     for await (const [name, data] of api.say(conversation, message, key)) {
-      if (name === "token") {
+      if (name === "status") {
+        if (data.state === "again") body.replaceChildren(); // the model gave up half-way: another text comes
+      } else if (name === "token") {
         wait.remove();
         body.append(data.text);
       } else if (name === "question") question = data;
@@ -151,7 +158,7 @@ async function answer(message, key) {
       }
       if (name === "token") toEnd();
     }
-    offer(question);
+    offer(question, list);
     if (list) toTop(body.parentElement);
     await profile.load();
   } catch (problem) {
@@ -232,12 +239,13 @@ async function open() {
     }
     log.replaceChildren();
     turns = stored ? stored.turns : [];
-    for (const turn of turns) bubble(turn.role, turn.text);
+    const last = stored?.last, listed = Boolean(last?.recommendations.length);
+    turns.forEach((turn, i) => bubble(turn.role, listed && i === turns.length - 1 ? last.text : turn.text));
     if (!turns.length) welcome();
-    if (stored?.last) {
-      if (stored.last.recommendations.length) cards(stored.last.recommendations);
-      if (stored.last.degraded) lessThan();
-      offer(stored.last.question);
+    if (last) {
+      if (listed) cards(last.recommendations);
+      if (last.degraded) lessThan();
+      offer(last.question, listed);
     }
     await profile.load();
   } catch (problem) {
