@@ -32,11 +32,14 @@ FEW = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 GENRES = ("drama", "comedy", "horror", "war", "animation")
-WORDS = ("quiet", "love", "no", "not", "never", "horror", "under 90 minutes", "after 1990", "Film 7", "comedies", "but",
-         "the second one", "more like", "hate", "以后不要", "喜欢", "战争", "90分钟以内", "less than", "between 1980 and",
-         "12", "maybe", "?", "!", "\u202e", "\u200b", "\U000e0041", "🦄", "or", "3", "any", "I've seen", "why")  # fmt: skip
+WORDS = (
+    "quiet", "love", "no", "not", "never", "horror", "under 90 minutes", "after 1990", "Film 7", "comedies", "but",
+    "the second one", "more like", "hate", "以后不要", "喜欢", "战争", "90分钟以内", "less than", "or", "3", "any", "why",
+    "between 1980 and", "12", "maybe", "?", "!", "\u202e", "\u200b", "\U000e0041", "🦄", "I've seen",
+)  # fmt: skip
 said = st.one_of(
-    st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), st.text(max_size=60), st.text(min_size=3000, max_size=3100),
+    st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), st.text(max_size=60),
+    st.text(min_size=3000, max_size=3100),
     st.sampled_from(["just show me", "why?", "start over", "undo", "more", "not that one, too long", "什么都行", ""]),
 )  # fmt: skip
 _shop: list[Catalogue] = []
@@ -217,22 +220,26 @@ class Shelf(RuleBasedStateMachine):
 TestTalk, TestKept, TestShelf = Talk.TestCase, Kept.TestCase, Shelf.TestCase
 TestTalk.settings = FEW
 TestKept.settings = FEW
-TestShelf.settings = settings(FEW, max_examples=max(1, MANY // 500), stateful_step_count=4)
+TestShelf.settings = settings(FEW, max_examples=max(1, MANY // 500), stateful_step_count=3)
 
 cell = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.lists(st.text(max_size=5), max_size=3),
-    st.sampled_from(["1,299.00", "$5", "2024-02-30", "2024-01-05", "a|b|c", "['x', 'y']", "[1, [2]]", "<b>x</b>&#8238;",
-                     "yes", "\u202eabc", "NaN", "1" * 5000, "[" * 3000, "\ud800"]),
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20),
+    st.lists(st.text(max_size=5), max_size=3),
+    st.sampled_from([
+        "1,299.00", "$5", "2024-02-30", "2024-01-05", "a|b|c", "['x', 'y']", "[1, [2]]", "<b>x</b>&#8238;", "yes",
+        "\u202eabc", "NaN", "1" * 5000, "[" * 3000, "\ud800",
+    ]),
 )  # fmt: skip
 name = st.one_of(
     st.sampled_from(["id", "title", "description", "price", "tags", "title_zh", "id "]), st.text(max_size=8)
 )
+nested = st.recursive(
+    cell, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(name, inner, max_size=3), max_leaves=8
+)
 line = st.one_of(
     st.dictionaries(name, cell, max_size=6).map(lambda row: json.dumps({"id": "7", "title": "T"} | row).encode()),
-    st.recursive(cell, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(name, inner, max_size=3), max_leaves=8).map(
-        lambda value: json.dumps(value).encode()
-    ),
-    st.binary(max_size=40), st.text(max_size=40).map(lambda t: t.encode("utf-8", "surrogatepass")),
+    nested.map(lambda value: json.dumps(value).encode()), st.binary(max_size=40),
+    st.text(max_size=40).map(lambda t: t.encode("utf-8", "surrogatepass")),
 )  # fmt: skip
 
 
