@@ -23,7 +23,7 @@ _OUTRIGHT = (
 )
 # an age, where a child is spoken of
 _AGE = re.compile(
-    r"(?:(?:aged?|ages|turn(?:ed|ing|s)|whos|who is|who are|who just turned|is|are|s|hes|shes|theyre|they re|re|only|nearly|almost|just|even|and|or|de|of|kids|children|ones|boys|girls|twins|mine|two|daughter|son|niece|nephew|grandson|granddaughter|\(|,|¤) ?)(?P<n>\d{1,2})(?! ?(?:film|movie|min|hour|h\b|hrs|euro|bucks|dollar|pound|€|\$|£|year(?!s? ?old)|time|of|o ?clock|pm|am|:|\.|th\b|st\b|nd\b|rd\b|more|people|分|小时|块|元|点|个|部|本|年(?!级)))(?: ?years?(?: |-)?olds?|yo| anos| ans| jahre| anni)?"
+    r"(?:(?:my|our|aged?|ages|turn(?:ed|ing|s)|whos|who is|who are|who just turned|is|are|s|hes|shes|theyre|they re|re|only|nearly|almost|just|even|and|or|de|of|kids|children|ones|boys|girls|twins|mine|two|daughter|son|niece|nephew|grandson|granddaughter|\(|,|¤) ?)(?P<n>\d{1,2})(?! ?(?:film|movie|min|hour|h\b|hrs|euro|bucks|dollar|pound|€|\$|£|year(?!s?[ ,-]*old)|time|of|o ?clock|pm|am|:|\.|th\b|st\b|nd\b|rd\b|more|people|分|小时|块|元|点|个|部|本|年(?!级)))(?:[ ,-]*years?[ ,-]*olds?|yo| anos| ans| jahre| anni)?"
     r"|(?P<z>\d{1,2})(?:和|、|跟|,)?(?P<y>\d{1,2})?岁"
 )
 _WITH = re.compile(
@@ -39,7 +39,11 @@ def ages(text: str, cols: dict[str, str], put: Callable[..., None]) -> None:
             youngest = min(float(g) for g in match.groups() if g)
             if youngest <= 99 and not re.search(r"(?:i am|im|我)\s*$", text[: match.start()]):
                 put(match, column, [("le", youngest)], "age")
-    child = re.search(rf"\b(?:{_CHILD})\b|{_CHILD_ZH}|one of them|them(?: a|')?s\b", text, re.ASCII)
+    child = re.search(
+        rf"\b(?:{_CHILD})\b|{_CHILD_ZH}|one of them|them(?: a|')?s\b|\b(?:my|our) \d{{1,2}}(?: |-|,)*year",
+        text,
+        re.ASCII,
+    )
     told = re.search(r"(?:我|爸|妈|boss|老板|岁数)[^,，。]{0,4}\d+岁", text)
     liked = re.search(r"\b(?:loved|liked|hated)\b|喜欢了|迷上", text)
     grown = re.search(r"\b(?:im|i am|my (?:dad|mum|mom|wife|husband|boss))(?: is)? \d", text)

@@ -41,7 +41,15 @@ def command_of(line: str) -> Command | None:
             s.strip(): c for s in sentences for c in ("more", "why", "start_over") if patterns[c].search(s.strip())
         }
         found = next(iter(alone.values()), None)
+    if found is None and any(_OTHERS.fullmatch(s.strip()) for s in re.split(r"[,，.!;。！；]", line)):
+        found = "more"
     return found
+
+
+_OTHERS = re.compile(
+    r"(?:and |so |then |ok |please )*(?:give|show|find|get|any|got|next|what)(?: me| us)?(?: any| some| the)? (?:others|other ones|more|different ones|something else|another batch|batch|else)(?: please| then| now)?\??|(?:还有|来点|来些|看看)(?:别的|其他的|其它的)(?:吗|吧)?",  # noqa: E501
+    re.ASCII,
+)
 
 
 def tampering(line: str) -> bool:

@@ -70,7 +70,7 @@ def cues(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
                     continue  # "turns into"
                 found.append(Cue(i, j, kind, key))
         found += _too(words, gap, i)
-        found += _opinion(words, gap, i)
+        found += _opinion(words, gap, i) or _felt(words, gap, i)
         if words[i].text == "是" and (not i or gap[i]) and _refused(words, i):
             found.append(Cue(i, i + 1, "like", "是"))  # "不是恐怖片，是惊悚片"
         if words[i].text == "to" and i > 1 and any(w.text.startswith("prefer") for w in words[max(0, i - 8) : i - 1]):
@@ -87,6 +87,8 @@ def _opinion(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
     turned = words[i].text in _NOT and words[i].text not in ("not", "never", "no")
     if words[i].text not in _COPULA and not turned:
         return []
+    if words[i].text == "feel" and i + 1 < len(words) and words[i + 1].text == "good":
+        return []  # "feel-good"
     loose = 0
     for j in range(i + 1, min(len(words), i + 7)):
         if gap[j]:
@@ -106,6 +108,22 @@ def _opinion(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
             loose += 1
             if loose > 3:
                 break
+    return []
+
+
+def _felt(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
+    """ "left me totally cold", "makes us smile": what a thing does to somebody."""
+    texts = [w.text for w in words[i : i + 6]]
+    if len(texts) < 3 or texts[0] not in words_named("felt") or texts[1] not in ("me", "us") or gap[i + 1]:
+        return []
+    for j in range(2, len(texts)):
+        if gap[i + j]:
+            break
+        good, bad = texts[j] in words_named("felt_good"), texts[j] in words_named("felt_bad")
+        if good or bad:
+            return [Cue(i, i + j + 1, "back_like" if good else "back_dislike", "felt")]
+        if texts[j] not in _DEGREE:
+            break
     return []
 
 

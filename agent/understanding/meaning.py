@@ -177,7 +177,7 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
     for number, clause in enumerate(parts):
         if clause.question:
             continue
-        polar = [e for e in clause.elements if isinstance(e, Cue) and (e.kind in _GOVERN or asks_mood(e))]
+        polar = [e for e in clause.elements if isinstance(e, Cue) and (e.kind in _GOVERN or asks_mood(e) or _too(e))]
         for i, cue in enumerate(polar):
             if cue.kind == "not" and (
                 (i + 1 < len(polar) and polar[i + 1].start - cue.end <= 3) or cue.text not in ("no", "not", "不是")
@@ -246,6 +246,11 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
             if clause.start <= mention.start < clause.end:
                 mention.clause = number
     return found
+
+
+def _too(cue: Cue) -> bool:
+    """ "nothing too gory", "别太血腥"."""
+    return cue.kind == "hedge" and cue.text.endswith(("too", "太"))
 
 
 def _chunks(

@@ -46,11 +46,15 @@ def chosen(
     return sorted(elements, key=lambda e: e.start)
 
 
+def _beside_a_name(w: Words, i: int) -> bool:
+    return any(0 <= k < len(w.words) and w.words[k].capital and w.texts[k] != "i" and k > 0 for k in (i - 1, i + 1))
+
+
 def _near(text: str, spelling: str) -> bool:
     """One edit apart, and long enough for it to tell?"""
     from rapidfuzz.distance import OSA
 
-    return len(spelling) >= 6 and OSA.distance(text, spelling) <= 1
+    return text == f"{spelling}s" or (len(spelling) >= 6 and OSA.distance(text, spelling) <= 1)
 
 
 def _within(element: Cue | Mention, match: Match) -> bool:
@@ -99,6 +103,8 @@ def _misspelt(w: Words, vocabulary: Vocabulary, used: Sequence[bool]) -> list[Ma
                     m.kind == "person" and m.end - m.start == 1 and not _near(w.texts[i], spelling)
                 ):
                     continue  # "Namaste" is not Nagase
+                if m.kind == "part" and m.end - m.start == 1 and _beside_a_name(w, i):
+                    continue  # "Nicolas Cage" is not Little Nicholas
                 one_common = m.end - m.start == 1 and m.kind == "title" and everyday(spelling)
                 if not one_common:
                     found.append(m)

@@ -18,8 +18,10 @@ State = Literal["like", "dislike", "exclude", "must", "seen", "neutral", "want",
 _ASKS = re.compile(
     r"(?:whats|what is|what was|who|whose|when (?:is|was|did)|where (?:is|was|did)|how (?:long|many|old)|is|are|was|were|does|did|which)\b"  # noqa: E501
 )
+_OFFERED = re.compile(r"are there|is there|do you|have you|does (?:it|the)|did you")
 _ASKS_ZH = re.compile(r"是不是|难道|好看吗$|好不好看$|怎么样$|多久能|几点|谁演的|哪年的$|多少钱$|什么时候")
 _EXCEPT = re.compile(r"except|apart from|aside from|other than|besides|save for|除")
+_FRESH = words_named("fresh")
 _FINAL = {"no": "exclude", "not really": "dislike", "not so much": "dislike", "not at all": "dislike"}
 _HARD = frozenset(".!?;\n。！？；…")
 _NEAR = 4  # words between a negation and what it turns
@@ -46,6 +48,7 @@ class Mention:
     sentence: int = 0
     again: State | None = None
     known: bool = False
+    asked: bool = False
     cue: Cue | None = None
 
 
@@ -88,8 +91,13 @@ def clauses(words: Sequence[str], punctuation: Sequence[str], elements: Sequence
         head = " ".join(words[clause.start : clause.start + 2])
         if _ASKS_ZH.search("".join(words[clause.start : clause.end])):
             asked.append(clause)
-        if _ASKS.match(head) and not any(isinstance(e, Cue) and e.kind == "want" for e in clause.elements):
+        wanted = any(isinstance(e, Cue) and e.kind == "want" for e in clause.elements)
+        if _ASKS.match(head) and not wanted:
             asked.append(clause)
+        if clause.question and _OFFERED.match(head):  # "are there any Iranian films?" asks what there is
+            for element in clause.elements:
+                if isinstance(element, Mention):
+                    element.asked = True
     for clause in found:  # a question mark closes its whole sentence
         if clause.question:
             for other in found:
@@ -119,7 +127,8 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
         hedged = False
         pending: list[Cue] = []  # modifiers with nothing to turn yet
         here: list[Mention] = []
-        if state == "neutral":
+        fresh = state in ("exclude", "dislike") and words[clause.start] in _FRESH
+        if state == "neutral" or (fresh and number and clause.sentence == parts[number - 1].sentence):
             state, last_cue = "bare", None
         for at, element in enumerate(clause.elements):
             if isinstance(element, Mention):
@@ -182,7 +191,9 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 ):
                     state, last_cue, nots = "exclude", element, []
             elif kind == "over":
-                if last_cue is not None and here and last_cue.text.startswith(("prefer", "rather", "like", "love")):
+                rather = {"rather", "prefer", "more", "better", "sooner"} & set(words[clause.start : element.start])
+                spoken = last_cue is not None and last_cue.text.startswith(("prefer", "rather", "like", "love"))
+                if here and (spoken or (rather and element.text == "than")):
                     state, last_cue = "neutral", element
             elif kind in ("session", "lasting", "contrast", "word"):
                 if kind == "session" and asks_mood(element):
@@ -223,6 +234,12 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                     new = "neutral"
                 if general and new in ("like", "dislike", "want"):
                     new = "neutral" if not _mine(words, clause, element) else new
+                if (
+                    kind == "must"
+                    and element.text == "just"
+                    and not any(isinstance(e, Mention) for e in clause.elements[at:])
+                ):
+                    continue  # "I just never pick them"
                 forward = not back and any(isinstance(e, Mention) for e in _until_cue(clause, at))
                 if not forward and not back and _heads_list(parts, number, at):
                     forward = True
@@ -262,7 +279,11 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 state,
             )
 
-    for mention in (m for c in parts for m in c.elements if isinstance(m, Mention)):
+    said = [m for c in parts for m in c.elements if isinstance(m, Mention)]
+    for place, mention in enumerate(said):
+        excepted = mention.state == "exclude" and mention.cue is not None and _EXCEPT.match(mention.cue.text)
+        if excepted and any(m.sentence == mention.sentence and m.state == "dislike" for m in said[place + 1 :]):
+            mention.state = "like"  # "除了卧虎藏龙，李安的都不喜欢"
         if mention.session and mention.state == "dislike" and not mention.hedged:
             mention.state = "exclude"  # what is not wanted today is not shown today
 
@@ -271,6 +292,9 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
             for m in clause.elements:
                 if isinstance(m, Mention) and m.cue is not None and m.cue.start >= clause.end:
                     continue  # "horror? no thanks"
+                if isinstance(m, Mention) and m.asked:
+                    m.state = "neutral"
+                    continue
                 if isinstance(m, Mention) and m.cue is not None and m.cue.text.startswith(("who ", "谁 ", "how could")):
                     continue  # "who doesn't love Chaplin?"
                 if isinstance(m, Mention) and not (
@@ -367,14 +391,16 @@ def _backwards(
                     or ((m.cue is not None and m.cue.kind == "want") and new != "like")
                 ]
     for mention in target:
-        if new == "must" and mention.state in ("dislike", "exclude", "neutral", "seen"):
+        carried = _carried(mention, clause) and mention.state in ("dislike", "exclude")
+        if new == "must" and mention.state in ("dislike", "exclude", "neutral", "seen") and not carried:
             continue
         if new == "like" and mention.cued and mention.state in ("must", "like", "want"):
             continue
         if (
             mention.state == "exclude"
             and new in ("dislike", "neutral", "like")
-            and not (new == "like" and (_pronoun(words, clause) or _carried(mention, clause)))
+            and not (new == "like" and _pronoun(words, clause))
+            and not _carried(mention, clause)
         ):
             continue
         mention.known = mention.known or mention.state == "seen"
