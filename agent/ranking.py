@@ -6,7 +6,6 @@ for popularity. A model's opinion on the candidates comes last and moves an item
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
