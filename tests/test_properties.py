@@ -34,8 +34,8 @@ FEW = settings(
 GENRES = ("drama", "comedy", "horror", "war", "animation")
 WORDS = (
     "quiet", "love", "no", "not", "never", "horror", "under 90 minutes", "after 1990", "Film 7", "comedies", "but",
-    "the second one", "more like", "hate", "以后不要", "喜欢", "战争", "90分钟以内", "less than", "or", "3", "any", "why",
-    "between 1980 and", "12", "maybe", "?", "!", "\u202e", "\u200b", "\U000e0041", "🦄", "I've seen",
+    "the second one", "more like", "hate", "以后不要", "喜欢", "战争", "90分钟以内", "less than", "or",
+    "3", "any", "why", "between 1980 and", "12", "maybe", "?", "!", "\u202e", "\u200b", "\U000e0041", "🦄", "I've seen",
 )  # fmt: skip
 said = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), st.text(max_size=60),
@@ -295,6 +295,7 @@ def test_any_table(
 @given(raw=cell, kind=st.sampled_from(KINDS), delimiter=st.sampled_from(["", "|", ","]))
 def test_any_value_of_any_kind(raw: Any, kind: Any, delimiter: str) -> None:
     assume(raw is not None and raw == raw and raw not in (float("inf"), float("-inf")))
+    assert raw is not None
     try:
         value = typed(raw, kind, delimiter)
     except ValueError as error:

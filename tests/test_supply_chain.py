@@ -49,19 +49,18 @@ def test_the_lock_is_what_pyproject_asks_for() -> None:
 def test_nothing_is_unpickled() -> None:
     for name, tree in sources():
         for node in ast.walk(tree):
+            where = f"{name}:{getattr(node, 'lineno', '')}"
             imported = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             imported += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for module in {m.split(".")[0] for m in imported} & LOADERS:
-                assert module == "pickle" and name in PIPE, f"{name}:{node.lineno} imports {module}"
+                assert module == "pickle" and name in PIPE, f"{where} imports {module}"
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "pickle":
-                assert node.attr in PIPE[name], f"{name}:{node.lineno} pickle.{node.attr}"
+                assert node.attr in PIPE[name], f"{where} pickle.{node.attr}"
             for keyword in node.keywords if isinstance(node, ast.Call) else ():
                 if keyword.arg == "allow_pickle":
-                    assert isinstance(keyword.value, ast.Constant) and keyword.value.value is False, (
-                        f"{name}:{node.lineno}"
-                    )
+                    assert isinstance(keyword.value, ast.Constant) and keyword.value.value is False, where
             called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
-            assert called not in ("eval", "exec"), f"{name}:{node.lineno} {called}"
+            assert called not in ("eval", "exec"), f"{where} {called}"
 
 
 def test_schemas_and_templates_are_our_own() -> None:
