@@ -127,6 +127,23 @@ def _familiar(args: Namespace) -> None:
         llm.close()
 
 
+def enrich(args: Namespace) -> int:
+    from snowmelt.agent.enriching import enrich as run
+    from snowmelt.agent.enriching import summary
+
+    _matching(args)
+    llm = None if args.model == "local" else _llm(args)  # the embedded one is not asked (benchmarks/tags.py)
+    recommender = _recommender(args.directory, None)
+    try:
+        with _progress(sys.stderr.isatty()) as tell:
+            report = run(recommender.catalogue, llm, lambda done, total: tell("tags", done, total))
+    finally:
+        if llm is not None:
+            llm.close()
+    sys.stdout.writelines(f"{line}\n" for line in summary(report))
+    return 0
+
+
 def chat(args: Namespace) -> int:
     from snowmelt.agent.terminal import chat as talk
 

@@ -112,6 +112,10 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--seconds", type=float, default=600.0, help="for all of it (default %(default)s)")
     _add_model(calibrate)
 
+    enrich = commands.add_parser("enrich", help="guess missing genres, moods, ... of items from their text")
+    enrich.add_argument("directory", type=Path, metavar="DIR", help="a catalogue made by `snowmelt index`")
+    _add_model(enrich)
+
     chat = commands.add_parser("chat", help="talk; without DIR about the demo films")
     chat.add_argument("directory", type=Path, metavar="DIR", nargs="?", help="a catalogue (default: the demo films)")
     chat.add_argument("--agent", metavar="MODEL", help="let a model that calls tools lead the talk: openai:NAME")

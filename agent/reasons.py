@@ -40,7 +40,7 @@ COMMON = 0.25  # of all items: what more than these share is no reason
 _SHORT, _LONG = 15, 200  # characters of a sentence worth quoting
 _WORDY = 60  # characters of a value that is worth naming
 # Columns in which two items agree by chance: only who asked for the value is told of it.
-_COINCIDENCE = re.compile(
+COINCIDENCE = re.compile(
     r"titles?$|title_|countr|nation|region|origin|languages?$|^lang|currenc|year|date|decade|added|rating|stock|size|^unit"
     r"|国家|地区|语言|年份|日期|货币|评级|尺寸", re.IGNORECASE
 )  # fmt: skip
@@ -89,7 +89,7 @@ def explain_all(
     def worth(made: _Made) -> float:
         return made.worth - sum(used[mark] * cost for mark, cost in _marks(made))
 
-    for item, quoted in zip(items, quotes, strict=True):
+    for item, quoted in zip(map(certain, items), quotes, strict=True):
         found = [*_shared(catalogue, item, profile, language), *_asked(item, profile, language), *quoted]
         found = [m for m in found if verified(m.reason, item, profile, catalogue)]
         mine: list[_Made] = []
@@ -108,6 +108,7 @@ def verified(reason: Reason, item: Item, profile: Profile, catalogue: Catalogue 
     """Is the text one of the templates, filled with nothing but spans of `item`, titles that the person likes and words
     that they said; and do `span` and `evidence` stand there too? Without `catalogue` a liked item is known only by the
     name that the person called it."""
+    item = certain(item)
     said = {e.evidence or e.text for e in profile.likes} | {c.evidence or c.words() for c in profile.constraints}
     if reason.evidence not in said or not _in_item(reason.span, item):
         return False
@@ -125,18 +126,25 @@ def verified(reason: Reason, item: Item, profile: Profile, catalogue: Catalogue 
     return any(all(checks[name](part) for name, part in parts.items()) for parts in parsed(reason.text))
 
 
+def certain(item: Item) -> Item:
+    """The item without what was guessed of it."""
+    if not item.guessed:
+        return item
+    return replace(item, attributes={n: v for n, v in item.attributes.items() if n not in item.guessed})
+
+
 def _shared(catalogue: Catalogue, item: Item, profile: Profile, language: Language) -> list[_Made]:
     """What the item has in common with each liked item, an attribute at a time; nothing that is a mere coincidence."""
     made, listed = [], _listed(item)
     for entry in {e.item_id: e for e in profile.likes}.values():
         if entry.item_id not in catalogue.rows or entry.item_id == item.id:
             continue
-        other = catalogue.items[catalogue.rows[entry.item_id]]
+        other = certain(catalogue.items[catalogue.rows[entry.item_id]])
         title = title_in(other, language)
         both = [(name, v, _values(other.attributes.get(name))) for name, v in item.attributes.items()]
         for name, value, theirs in [*both, ("tags", tuple(listed), _listed(other))]:
             values = [v for v in _values(value) if v in theirs and _tells(catalogue, name, v)]
-            if values and not _COINCIDENCE.search(name):
+            if values and not COINCIDENCE.search(name):
                 kind, family = name if name in kinds() else "shared", name if name in _WORTH else "shared"
                 parts = {"item": joined([said_in(v, language) for v in values[:3]], language), "title": title}
                 parts["label"] = label(name, language)

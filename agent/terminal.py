@@ -171,7 +171,7 @@ def facts(item: Item, language: Language = "en") -> list[str]:
     said: set[str] = set()  # lists often repeat each other ("categories", "imdb_genres")
     for name in names:
         value: Any = item.attributes[name]
-        if isinstance(value, bool) or (isinstance(value, str) and _CODE.fullmatch(value)):
+        if isinstance(value, bool) or name in item.guessed or (isinstance(value, str) and _CODE.fullmatch(value)):
             continue
         if isinstance(value, tuple):
             text = ", ".join(said_in(v, language) for v in value[:3])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snowmelt.retrieval import chroma, generation
+from snowmelt.retrieval import chroma, generation, tagging
 from snowmelt.retrieval.columns import Columns
 from snowmelt.retrieval.embedding import Embedder, open_embedder
 from snowmelt.retrieval.errors import InputError
@@ -21,6 +21,7 @@ from snowmelt.retrieval.generation import Items
 from snowmelt.retrieval.indexing import build, write
 from snowmelt.retrieval.items import Schema, item_text
 from snowmelt.retrieval.lexical import Lexical
+from snowmelt.retrieval.tagging import Tags
 
 __all__ = ["Catalogue", "build"]
 
@@ -46,6 +47,7 @@ class Catalogue:
     titles: list[str]
     vectors: NDArray[np.float32]
     embedder: Embedder
+    _tags: Tags
     _held: BufferedReader  # the lock that keeps `folder` there
 
     @classmethod
@@ -75,8 +77,9 @@ class Catalogue:
                 continue
             ids, titles = generation.load_names(folder)
             vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-            schema = generation.load_schema(folder)
-            return cls(directory, folder, manifest, schema, Items(folder), ids, titles, vectors, embedder, held)
+            schema, tags = generation.load_schema(folder), tagging.stored(directory)
+            items = Items(folder, tags=tags, kinds={name: a.kind for name, a in schema.attributes.items()})
+            return cls(directory, folder, manifest, schema, items, ids, titles, vectors, embedder, tags, held)
         raise InputError(f"{directory}: its current generation cannot be opened; remove {directory}, index again")
 
     def fresh(self) -> "Catalogue":
@@ -98,13 +101,26 @@ class Catalogue:
 
     @cached_property
     def columns(self) -> Columns:
-        return Columns.load(self.folder / "columns.npz", self.schema)
+        more: dict[str, list[tuple[int, str]]] = {}
+        for row in (self.rows[id_] for id_ in self._tags if id_ in self.rows):
+            item = self.items[row]
+            for name in item.guessed:
+                value = item.attributes[name]
+                more.setdefault(name, []).extend(
+                    (row, v) for v in (value if isinstance(value, tuple) else (str(value),))
+                )
+        return Columns.load(self.folder / "columns.npz", self.schema).with_values(more)
 
     @cached_property
     def _collections(self) -> list[Any]:
         client = chroma.client(self.folder)
         weakref.finalize(self, client.close)  # or each generation that was ever read keeps its index in memory
         return chroma.collections(client)
+
+    def through(self, collections: list[Any]) -> "Catalogue":
+        """This catalogue, its neighbours looked up in these (see `chroma_server`), not in the files' own index."""
+        self.__dict__["_collections"] = collections
+        return self
 
     def mask(self, filters: Sequence[Filter]) -> NDArray[np.bool_]:
         """bool [items]: True where an item passes all filters. Raises InputError as `Columns.mask` does."""

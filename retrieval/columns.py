@@ -103,6 +103,16 @@ class Columns:
                     postings[name] = arrays[f"{i}.hashes"], arrays[f"{i}.rows"]
         return cls(schema, numbers, postings)
 
+    def with_values(self, more: Mapping[str, Sequence[tuple[int, str]]]) -> "Columns":
+        """These columns and (row, value) pairs of lists and categories beside them."""
+        postings = dict(self.postings)
+        for name, pairs in more.items():
+            hashes = np.concatenate([postings[name][0], np.array([_hash(v) for _, v in pairs], np.uint64)])
+            rows = np.concatenate([postings[name][1], np.array([row for row, _ in pairs], np.int32)])
+            order = np.argsort(hashes, kind="stable")
+            postings[name] = hashes[order], rows[order]
+        return Columns(self.schema, self.numbers, postings)
+
     def mask(self, filters: Sequence[Filter]) -> NDArray[np.bool_]:
         """bool [items]: True where an item passes all filters (semantics: `Filter`).
 

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from snowmelt.retrieval import chroma
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.items import Item, Schema, from_row
+from snowmelt.retrieval.tagging import Tags, tagged
 
 FORMAT = 2
 _NAME = re.compile(r"gen-\d+(-[0-9a-f]{6})?")
@@ -35,8 +36,12 @@ _IN_MEMORY = 50_000  # items; more are read from the file one by one
 class Items(Sequence[Item]):
     """The items of a generation in row order, read from items.jsonl when asked for. Safe to share between threads."""
 
-    def __init__(self, folder: Path, *, scan: bool = False) -> None:
-        """`scan`: find the lines anew, of a file whose offsets cannot be trusted."""
+    def __init__(
+        self, folder: Path, *, scan: bool = False, tags: Tags | None = None, kinds: Mapping[str, str] | None = None
+    ) -> None:
+        """`scan`: find the lines anew, of a file whose offsets cannot be trusted. `tags`, of attributes of `kinds`, are
+        laid over items that have no value (`tagging`)."""
+        self._tags, self._kinds = tags or {}, kinds or {}
         self._offsets = _line_ends(folder / "items.jsonl") if scan else np.load(folder / "offsets.npy")
         self._file = (folder / "items.jsonl").open("rb")
         self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -69,7 +74,7 @@ class Items(Sequence[Item]):
 
     def read(self, row: int) -> Item:
         """One item, parsed anew: for whoever passes over all of them once and keeps none."""
-        return from_row(json.loads(self.line(row)))
+        return tagged(from_row(json.loads(self.line(row))), self._tags, self._kinds)
 
 
 def _line_ends(path: Path) -> NDArray[np.int64]:

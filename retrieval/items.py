@@ -35,12 +35,14 @@ _WORDS = re.compile(r"[A-Z]?[^\W_A-Z]+|[A-Z]+")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that can be recommended. `attributes` holds only what is known of it, already typed."""
+    """One thing that can be recommended. `attributes` holds only what is known of it, already typed; those named in
+    `guessed` were read out of its text (`tagging`): nothing may be claimed by them."""
 
     id: str
     title: str
     description: str = ""
     attributes: Mapping[str, Value] = field(default_factory=dict)
+    guessed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
