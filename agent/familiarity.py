@@ -25,6 +25,7 @@ LONGEST = 60  # characters of a title that are read, up to a word's end; shop ti
 PROMPTS = {"other": "familiar", "zh": "familiar_zh"}  # one prompt a line; the first says nothing of fame
 COUNT = 4
 BATCH = 128  # titles between two writes
+PROBE = 256  # titles of one script, drawn at random, that tell whether reading the others is worth it
 FEW = 20  # titles of one script that can be standardised among themselves
 SAMPLE = 24  # titles that tell the domain
 DOMAINS = (
@@ -70,7 +71,8 @@ def familiarity(
 
     `domain`: what the items are called, in the plural ("movies"); "" finds a word by itself, from the names of the
     `columns` of the catalogue or by what the model takes a sample of the titles for. `progress(done, titles)` is
-    called after each batch.
+    called after each batch. Where the first `PROBE` titles show that the model knows nothing of their kind (`trust` is
+    0), the others are not read.
     A model that gives no likelihoods gets weight 0. Raises ModelError if the model fails; what was done is kept.
     """
     if not titles or not llm.can_score:
@@ -91,8 +93,11 @@ def familiarity(
     todo = [t for t in wanted if _hash(t) not in known]
     done, tokens, seconds = len(wanted) - len(todo), 0, 0.0
     for script in prompts:
-        rest = [t for t in todo if _script(t) == script]
+        rest = sorted((t for t in todo if _script(t) == script), key=_hash)
+        read = [known[key] for t in wanted if _script(t) == script and (key := _hash(t)) in known]
         for at in range(0, len(rest), BATCH):
+            if len(read) >= PROBE and trust(*_columns(read)) == 0:
+                break
             part = rest[at : at + BATCH]
             texts = part if script == "zh" else [f" {t}" for t in part]
             scores = [llm.score(prompt, texts) for prompt in prompts[script]]
@@ -107,6 +112,7 @@ def familiarity(
                 # a line break first: the line before may have been cut short
                 file.write("".join(f"\n{json.dumps([key, *row])}" for key, row in rows.items()) + "\n")
             known |= rows
+            read += rows.values()
             done += len(part)
             if progress:
                 progress(done, len(wanted))
@@ -173,14 +179,21 @@ def _combined(
         rows = [i for i, t in enumerate(shown) if keys[i] in known and _script(t) == script]
         if len(rows) < FEW:
             continue
-        table = np.array([known[keys[i]] for i in rows])
+        table = _columns([known[keys[i]] for i in rows])
         # Fame is not spread evenly: the few best known are far ahead, as likes are. The log would hide that.
-        values[rows] = _standard(np.exp(np.clip(_standard(debiased(table[:, 0], table[:, 1], table[:, 2:])), -3, 3)))
-        weights.append((len(rows), trust(table[:, 0], table[:, 1], table[:, 2:])))
+        values[rows] = _standard(np.exp(np.clip(_standard(debiased(*table)), -3, 3)))
+        weights.append((len(rows), trust(*table)))
     total = sum(n for n, _ in weights)
     weight = sum(n * w for n, w in weights) / total if total else 0.0
     why = "" if weight else f"fewer than {FEW} titles" if not total else "the model does not know these titles"
     return Familiarity(_standard(values).astype(np.float32), weight, domain, why, tokens, seconds)
+
+
+def _columns(
+    rows: Sequence[Sequence[float]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    table = np.array(rows, np.float64)
+    return table[:, 0], table[:, 1], table[:, 2:]
 
 
 def debiased(

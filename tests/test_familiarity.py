@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import ScriptedLLM
-from snowmelt.agent.familiarity import BATCH, domain_of, familiarity, spoken, stored
+from snowmelt.agent.familiarity import BATCH, PROBE, domain_of, familiarity, spoken, stored
 from snowmelt.agent.gguf import GGUF
 from snowmelt.agent.llm import ModelError, bundled_gguf
 
@@ -188,3 +188,21 @@ def test_the_embedded_model_knows_famous_films(local: GGUF, tmp_path: Path) -> N
     assert (
         found.tokens > 0 and json.loads((tmp_path / "familiarity" / "current.json").read_text())["domain"] == "movies"
     )
+
+
+def test_titles_that_the_model_does_not_know_are_not_all_read(tmp_path: Path) -> None:
+    many = [f"Part number {i}" for i in range(4 * PROBE)]
+    read: set[str] = set()
+
+    def same(prefix: str, text: str) -> float:
+        read.add(text)
+        return -1.0 - int(text.split()[-1]) / 2000
+
+    found = familiarity(ScriptedLLM(scorer=same), tmp_path / "a", many, domain="parts")
+    assert found.weight == 0 and "does not know" in found.why and PROBE <= len(read) < 2 * PROBE
+    before = len(read)
+    familiarity(ScriptedLLM(scorer=same), tmp_path / "a", many, domain="parts")
+    assert len(read) == before
+    assert familiarity(ScriptedLLM(scorer=known), tmp_path / "b", many, domain="parts").weight > 0.8
+    lines = next((tmp_path / "b" / "familiarity").glob("*.jsonl")).read_text().split()
+    assert sum(line.startswith("[") for line in lines) == 4 * PROBE
