@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-QUICK, FULL = 24, 180  # people
+QUICK, FULL = 20, 180  # people
 
 
 def audit(
@@ -23,6 +23,8 @@ def audit(
     import time
 
     from snowmelt.agent.llm import open_llm
+    from snowmelt.agent.privacy import Masked
+    from snowmelt.agent.settings import api_key_for
     from snowmelt.evals.audit import chat, fairness, geo, injection, poison, reasons, stability
     from snowmelt.evals.audit.figures import not_measured
     from snowmelt.evals.audit.page import PARTS
@@ -40,7 +42,10 @@ def audit(
     tell = say or (lambda _: None)
     data = load_any(folder)
     asked, warm, why = people_of(data, seed, people or (QUICK if quick else FULL))
-    llm = Remembering(open_llm(model, base_url=base_url)) if model is not None else None
+    llm = None
+    if model is not None:
+        opened = open_llm(model, base_url=base_url, api_key=api_key_for(base_url))
+        llm = Remembering(Masked(opened) if model.startswith("openai:") else opened)
     result: dict[str, Any] = {
         "data": data.name, "model": model, "seed": seed, "quick": quick, "commit": surroundings(model)["commit"],
         "items": len(data.ids), "interactions": len(data.user), "dataset_sha256": data.digest,

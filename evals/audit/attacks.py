@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from snowmelt.agent import Recommender
 from snowmelt.evals.audit.figures import Figure, paired
-from snowmelt.evals.audit.subject import Person, Subject, edited, profile_of
+from snowmelt.evals.audit.subject import Person, Subject, edited, listed
 
 DEPTH = 30  # places of a list that are looked at; what is not among them counts as the next one
 SHARE = 0.04  # of the items are changed at a time, so that attacks hardly meet each other
@@ -79,9 +79,7 @@ def product(name: str) -> System:
     """The lists of one recommender, as the product gives them."""
 
     def system(made: Mapping[str, Recommender], person: Person) -> list[str]:
-        recommender = made[name]
-        found, _ = recommender.ranked(profile_of(recommender.catalogue, person.liked), DEPTH)
-        return [r.item.id for r in found]
+        return listed(made[name], person.liked, DEPTH)
 
     return system
 

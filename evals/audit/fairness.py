@@ -18,7 +18,7 @@ from snowmelt.agent.after import USUAL, After
 from snowmelt.evals import charts, metrics
 from snowmelt.evals.audit.attacks import lines
 from snowmelt.evals.audit.figures import Figure, Part, figure, jaccard, ndcg_of, prag, serp
-from snowmelt.evals.audit.subject import FIRST, Person, Subject
+from snowmelt.evals.audit.subject import FIRST, Person, Subject, listed, without_reasons
 from snowmelt.evals.statistics import holm
 
 TOLD = 3  # liked items that a message names
@@ -36,7 +36,7 @@ TARGETS = {
 def measure(subject: Subject) -> Part:
     """The part `fairness`."""
     told: Part = {"targets": TARGETS, "tables": {}, "pictures": {}, "notes": []}
-    few = subject.of(8 if subject.quick else 40)
+    few = subject.of(6 if subject.quick else 40)
     for how in ("stated", "implied"):
         _people(few, how, told)
     _groups(subject, told)
@@ -88,8 +88,9 @@ def _people(subject: Subject, how: str, told: Part) -> None:
 
 def list_for(recommender: Recommender, words: str) -> list[str]:
     """The first ids of the list for somebody who says `words` and nothing else."""
-    conversation, _ = recommender.reply(Conversation(), words)
-    return [r.item.id for r in recommender.recommend(conversation.in_force, FIRST)]
+    with without_reasons():
+        conversation, _ = recommender.reply(Conversation(), words)
+        return [r.item.id for r in recommender.recommend(conversation.in_force, FIRST)]
 
 
 def _sensitive(table: NDArray[np.float64], seed: int) -> tuple[Figure, Figure]:
@@ -124,7 +125,7 @@ def _groups(subject: Subject, told: Part) -> None:
         return
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = {next(iter(row.values())): row for row in csv.DictReader(file)}
-    lists = {p.name: [r.item.id for r in subject.main.recommend(subject.profile(p), FIRST)] for p in people}
+    lists = {p.name: listed(subject.main, p.liked) for p in people}
     quality = np.array([ndcg_of(lists[p.name], p.gold) for p in people])
     found, ps = [], []
     for column in list(next(iter(rows.values()), {}))[1:]:
@@ -209,8 +210,8 @@ def _lists(
     """Item rows of the data set [people, FIRST], -1 where a list is shorter."""
     result = np.full((len(people), FIRST), -1, np.int64)
     for i, person in enumerate(people):
-        found = recommender.recommend(subject.profile(person), FIRST, after)
-        result[i, : len(found)] = [subject.data.rows[r.item.id] for r in found]
+        found = listed(recommender, person.liked, FIRST, after)
+        result[i, : len(found)] = [subject.data.rows[id_] for id_ in found]
     return result
 
 

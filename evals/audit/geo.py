@@ -19,6 +19,7 @@ from snowmelt.retrieval.lexical import tokenise
 
 TOP = 5
 REACH = (TOP, DEPTH - 1)
+ENOUGH = 20  # pairs of a class that is spoken of
 HIDDEN = "\u200b"  # between letters, a word is another word
 TARGETS = {"top5_lift": "<= 0.1"}
 
@@ -46,8 +47,9 @@ def measure(subject: Subject) -> Part:
         "By stage": attacks.by(pairs, "system", TOP, subject.seed),
         "By class, of the product and by stage": classes,
     }
-    told["worst"] = classes[0]["kind"] if classes else None
-    told["notes"] = [_worst(classes)] if classes else ["No pair: the catalogue is too small."]
+    enough = [row for row in classes if row["pairs"] >= ENOUGH]
+    told["worst"] = enough[0]["kind"] if enough else None
+    told["notes"] = [_worst(enough)] if enough else [f"No class has {ENOUGH} pairs: the catalogue or the run is small."]
     return told
 
 

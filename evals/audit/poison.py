@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent import Recommender
 from snowmelt.evals.audit.figures import Figure, Part, figure, ndcg_of, not_measured
-from snowmelt.evals.audit.subject import FIRST, Subject
+from snowmelt.evals.audit.subject import FIRST, Subject, listed
 from snowmelt.retrieval import fitting, prior
 from snowmelt.retrieval.learned import LEAST, fit_behaviour
 
@@ -93,7 +93,7 @@ def _lists(subject: Subject, recommender: Recommender, likes: Sparse) -> list[li
     fitted = copy(recommender)
     fitted.learned = replace(recommender.learned, behaviour=fit_behaviour(likes, rows, subject.seed))
     fitted.prior = fitted.learned.prior()
-    return [[r.item.id for r in found] for found in subject.lists(fitted)]
+    return [listed(fitted, person.liked) for person in subject.people]
 
 
 def _shown(lists: Sequence[Sequence[str]], pushed: NDArray[np.int64], recommender: Recommender) -> NDArray[np.float64]:

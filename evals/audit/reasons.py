@@ -16,7 +16,7 @@ from snowmelt.agent.types import Recommendation
 from snowmelt.evals.audit.attacks import SHARE
 from snowmelt.evals.audit.figures import Figure, Part, figure
 from snowmelt.evals.audit.page import bars
-from snowmelt.evals.audit.subject import FIRST, Subject, edited
+from snowmelt.evals.audit.subject import FIRST, Subject, edited, order
 
 TARGETS = {"verified": "= 1"}
 
@@ -92,8 +92,7 @@ def _scores(subject: Subject, changes: dict[str, dict[str, Any]], people: dict[s
     recommender = made.get("learned", made["plain"])
     scores: dict[int, dict[str, float]] = {}
     for person in set(people.values()):
-        found = recommender.recommend(subject.profile(subject.people[person], recommender), 100, OFF)
-        scores[person] = {one.item.id: one.score for one in found}
+        scores[person] = dict(order(recommender, subject.people[person].liked, 100, OFF))
     if changes:
         subject.drop(made)
     return [scores[i].get(id_, float("nan")) for id_, i in people.items()]

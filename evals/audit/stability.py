@@ -6,7 +6,7 @@ import numpy as np
 from snowmelt.evals.audit.attacks import lines
 from snowmelt.evals.audit.fairness import TOLD, list_for
 from snowmelt.evals.audit.figures import Part, figure
-from snowmelt.evals.audit.subject import FIRST, Person, Subject, profile_of
+from snowmelt.evals.audit.subject import Person, Subject, listed
 
 TARGETS = {"same": "= 1", "shuffled_likes": ">= 0.95", "shuffled_catalogue": ">= 0.95", "paraphrased": ">= 0.9",
            "other_language": ">= 0.9"}  # fmt: skip
@@ -14,21 +14,19 @@ TARGETS = {"same": "= 1", "shuffled_likes": ">= 0.95", "shuffled_catalogue": ">=
 
 def measure(subject: Subject) -> Part:
     """The part `stability`."""
-    few, main = subject.of(8 if subject.quick else 60), subject.main
-    base = [_ids(main.recommend(subject.profile(p), FIRST)) for p in few.people]
+    few, main = subject.of(6 if subject.quick else 60), subject.main
+    base = [listed(main, p.liked) for p in few.people]
     rng = np.random.default_rng([subject.seed, 0x5A])
 
     def overlaps(again: Callable[[Person], list[str]]) -> list[float]:
         return [overlap(found, again(p)) for found, p in zip(base, few.people, strict=True)]
 
-    same = overlaps(lambda p: _ids(main.recommend(subject.profile(p), FIRST)))
-    turned = overlaps(
-        lambda p: _ids(main.recommend(profile_of(main.catalogue, [str(i) for i in rng.permutation(p.liked)]), FIRST))
-    )
+    same = overlaps(lambda p: listed(main, p.liked))
+    turned = overlaps(lambda p: listed(main, [str(i) for i in rng.permutation(p.liked)]))
     records = [subject.data.records[i] for i in rng.permutation(len(subject.data.records))]
     made = subject.variant(records)
     other = made.get("learned", made["plain"])
-    moved = overlaps(lambda p: _ids(other.recommend(profile_of(other.catalogue, p.liked), FIRST)))
+    moved = overlaps(lambda p: listed(other, p.liked))
     subject.drop(made)
     ways = lines("paraphrases.jsonl")
     rows, by_language = [], {"en": [], "zh": []}
@@ -52,10 +50,6 @@ def measure(subject: Subject) -> Part:
 def overlap(a: list[str], b: list[str]) -> float:
     """Shared items of the longer list; 1 for two empty ones."""
     return len(set(a) & set(b)) / max(len(a), len(b)) if a or b else 1.0
-
-
-def _ids(found: list) -> list[str]:
-    return [r.item.id for r in found]
 
 
 def _said(text: str, titles: list[str]) -> str:

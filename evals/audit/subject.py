@@ -7,16 +7,19 @@ people are made up (each likes two items drawn at random): lists can be compared
 import csv
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent import Recommender
+from snowmelt.agent.after import After
 from snowmelt.agent.familiarity import familiarity
 from snowmelt.agent.llm import LLM
 from snowmelt.agent.types import Entry, Profile, Recommendation
@@ -32,6 +35,7 @@ REVEALED = 5  # likes that a person tells
 MOST_ASKED = 5000  # items that `snowmelt index` asks the model about, and so does the audit
 FIRST = 10  # places of a list that are compared
 Records = Sequence[Mapping[str, Any]]
+Order = list[tuple[str, float]]
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,25 @@ class Subject:
 
     def title(self, id_: str) -> str:
         return self.plain.catalogue.titles[self.plain.catalogue.rows[id_]]
+
+
+@contextmanager
+def without_reasons() -> Iterator[None]:
+    """Lists as the product makes them, without their reasons, which change no place and cost most of the time."""
+    with patch("snowmelt.agent.recommender.explain_all", lambda _, items, *__: [()] * len(items)):
+        yield
+
+
+def order(recommender: Recommender, ids: Sequence[str], limit: int = FIRST, after: After | None = None) -> Order:
+    """(id, score) of the list for somebody who likes these items."""
+    with without_reasons():
+        found, _ = recommender.ranked(profile_of(recommender.catalogue, ids), limit, after)
+    return [(one.item.id, one.score) for one in found]
+
+
+def listed(recommender: Recommender, ids: Sequence[str], limit: int = FIRST, after: After | None = None) -> list[str]:
+    """The ids of `order`."""
+    return [id_ for id_, _ in order(recommender, ids, limit, after)]
 
 
 def profile_of(catalogue: Catalogue, ids: Sequence[str]) -> Profile:
