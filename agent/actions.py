@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from snowmelt.agent.after import After
 from snowmelt.agent.llm import LLM, ModelError, open_llm
 from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.settings import api_key_for, cache_folder, master_key
+from snowmelt.agent.settings import api_key_for, cache_folder, chroma_token, master_key
 from snowmelt.agent.types import Conversation, Entry, Profile
 from snowmelt.agent.understanding import apply, understand
 from snowmelt.retrieval.embedding import Embedder, open_embedder
@@ -223,7 +223,7 @@ def serve(args: Namespace) -> int:
         args.directories, host=args.host, port=args.port, users=args.users, model=None if args.no_llm else args.model,
         base_url=args.base_url, api_key=api_key_for(args.base_url), master_key=master_key(), deadline=args.deadline,
         retention=args.retention, tls_cert=args.tls_cert, tls_key=args.tls_key, behind_proxy=args.behind_proxy,
-        require_key=args.require_key,
+        require_key=args.require_key, chroma=args.chroma, chroma_token=chroma_token(),
     )  # fmt: skip
 
 

@@ -101,11 +101,6 @@ def _parser() -> argparse.ArgumentParser:
     transfer.add_argument("directory", type=Path, metavar="TARGET", help="a catalogue made by `snowmelt index`")
     transfer.add_argument("--people", type=Path, metavar="CSV", help="what people did here, by the same ids")
 
-    transfer = commands.add_parser("transfer", help="use what people like elsewhere, if that helps here")
-    transfer.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="with items.jsonl, interactions.csv")
-    transfer.add_argument("directory", type=Path, metavar="TARGET", help="a catalogue made by `snowmelt index`")
-    transfer.add_argument("--people", type=Path, metavar="CSV", help="what people did here, by the same ids")
-
     calibrate = commands.add_parser("calibrate", help="find out whether a model's opinion helps here, and how much")
     calibrate.add_argument("directory", type=Path, metavar="DIR", help="a catalogue made by `snowmelt index`")
     calibrate.add_argument("interactions", type=Path, metavar="CSV", help="what people did: user, item, rating, time")
@@ -167,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
     serve.add_argument("--behind-proxy", action="store_true", help="a proxy in front of it does TLS")
     serve.add_argument("--require-key", action="store_true", help="want an API key also from this machine")
+    serve.add_argument("--chroma", metavar="URL", help="ask a Chroma server (private!) for neighbours, not the files")
     _add_model(serve)
 
     mcp = commands.add_parser("mcp", help="tools for any assistant, over the Model Context Protocol (stdin, stdout)")

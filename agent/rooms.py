@@ -14,6 +14,8 @@ from snowmelt.agent.gate import BUDGET, Budget, Gated
 from snowmelt.agent.llm import ModelError
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.types import Entry, Profile
+from snowmelt.retrieval.catalogue import Catalogue
+from snowmelt.retrieval.chroma_server import Server
 from snowmelt.retrieval.errors import InputError
 
 T = TypeVar("T")
@@ -41,9 +43,11 @@ class Room:
 class Rooms:
     """All catalogues of a service, by name; the first one is the default."""
 
-    def __init__(self, directories: Sequence[str], model: Gated | None, deadline: float) -> None:
-        """Each directory is a path, or NAME=path. Raises InputError."""
-        self._model, self._deadline = model, deadline
+    def __init__(
+        self, directories: Sequence[str], model: Gated | None, deadline: float, chroma: Server | None = None
+    ) -> None:
+        """Each directory is a path, or NAME=path; neighbours are asked of `chroma`, if given. Raises InputError."""
+        self._model, self._deadline, self._chroma = model, deadline, chroma
         self._threads = ThreadPoolExecutor(THREADS, "snowmelt-ask")
         self._plain = ThreadPoolExecutor(PLAIN_THREADS, "snowmelt-plain")
         self._rooms: dict[str, Room] = {}
@@ -60,7 +64,9 @@ class Rooms:
             raise InputError("serve: no catalogue; give at least one DIR")
 
     def _open(self, name: str, directory: Path) -> Room:
-        return _room(name, directory, Recommender.open(directory, self._model))
+        recommender = Recommender.open(directory, self._model)
+        _through(self._chroma, recommender.catalogue)
+        return _room(name, directory, recommender)
 
     @property
     def all(self) -> list[Room]:
@@ -87,7 +93,7 @@ class Rooms:
             began = time.monotonic()
             for room in self.all:
                 try:
-                    self._rooms[room.name] = await self.plainly(lambda room=room: _fresh(room))
+                    self._rooms[room.name] = await self.plainly(lambda room=room: _fresh(room, self._chroma))
                 except (InputError, OSError, ValueError, KeyError) as error:  # the old one serves on
                     failed(room.name, error)
             took = time.monotonic() - began
@@ -141,10 +147,16 @@ def _room(name: str, directory: Path, recommender: Recommender) -> Room:
     return Room(name, directory, recommender, plain)
 
 
-def _fresh(room: Room) -> Room:
+def _through(chroma: Server | None, catalogue: Catalogue) -> None:
+    if chroma is not None:
+        catalogue.through(chroma.collections(catalogue))
+
+
+def _fresh(room: Room, chroma: Server | None) -> Room:
     """This room, or one with what was written to its catalogue since."""
     catalogue = room.recommender.catalogue.fresh()
     if catalogue is room.recommender.catalogue:
         newer = room.recommender.fresh()
         return room if newer is room.recommender else _room(room.name, room.directory, newer)
+    _through(chroma, catalogue)
     return _room(room.name, room.directory, replace(room.recommender, catalogue=catalogue))

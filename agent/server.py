@@ -29,6 +29,7 @@ from snowmelt.agent.privacy import Masked
 from snowmelt.agent.rooms import Rooms
 from snowmelt.agent.store import Store, rotate_key_file
 from snowmelt.agent.worker import Worker
+from snowmelt.retrieval.chroma_server import Server
 from snowmelt.retrieval.errors import InputError
 from starlette.types import ASGIApp
 
@@ -56,9 +57,12 @@ def serve(
     tls_key: Path | None = None,
     behind_proxy: bool = False,
     require_key: bool = False,
+    chroma: str | None = None,
+    chroma_token: str | None = None,
 ) -> int:
     """Serves until it is told to stop; returns 0. `deadline` in seconds, `retention` in days without a visit, `rate` in
-    requests a second of one caller. InputError, in one line, for whatever would not be safe or cannot be opened."""
+    requests a second of one caller; `chroma`: the address of a Chroma server that is asked for neighbours. InputError,
+    in one line, for whatever would not be safe or cannot be opened."""
     import uvicorn
 
     if deadline < 3 or retention <= 0 or rate <= 0:
@@ -82,7 +86,7 @@ def serve(
     metrics = Metrics()
     gated = open_gated(model, base_url, api_key, metrics)
     try:
-        rooms = Rooms(directories, gated, deadline)
+        rooms = Rooms(directories, gated, deadline, Server(chroma, chroma_token) if chroma else None)
         service = Service(store, rooms, metrics, require_key=outside or require_key, rate=rate)
         app = create_app(service, retention=retention, any_host=outside, tls=tls_cert is not None)
         _log_to_stderr()

@@ -27,6 +27,11 @@ def master_key(environ: Mapping[str, str] = os.environ) -> str | None:
     return environ.get("SNOWMELT_MASTER_KEY", "").strip() or None
 
 
+def chroma_token(environ: Mapping[str, str] = os.environ) -> str | None:
+    """What a proxy before the Chroma server wants to see (SNOWMELT_CHROMA_TOKEN), or None."""
+    return environ.get("SNOWMELT_CHROMA_TOKEN", "").strip() or None
+
+
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the demo catalogues are kept once indexed: $XDG_CACHE_HOME/snowmelt, by default ~/.cache/snowmelt."""
     return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snowmelt"

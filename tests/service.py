@@ -1,12 +1,15 @@
 """The real service in a process of its own, as `snowmelt serve` runs it, and people who talk to it."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,3 +101,65 @@ def events(response: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
             name = line[7:]
         elif line.startswith("data: "):
             yield name, json.loads(line[6:])
+
+
+def chroma_server(folder: Path) -> AbstractContextManager[tuple[str, subprocess.Popen[bytes]]]:
+    """Chroma's own server on loopback: (its URL, its process)."""
+    port = free_port()
+    chroma = str(Path(sys.executable).parent / "chroma")
+    command = [chroma, "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+    return _started(command, f"http://127.0.0.1:{port}", "/api/v2/heartbeat", folder.with_suffix(".log"))
+
+
+def nginx(folder: Path, ports: Sequence[int]) -> AbstractContextManager[tuple[str, subprocess.Popen[bytes]]]:
+    """nginx, configured as docs/service.md says (but for TLS), in front of services on `ports`."""
+    text = (Path(__file__).parent.parent / "docs" / "service.md").read_text("utf-8")
+    told, port = text.split("```nginx\n")[1].split("```")[0], free_port()
+    told = re.sub(r"server 127.*?;(?= \})", " ".join(f"server 127.0.0.1:{p};" for p in ports), told, count=1)
+    told = re.sub(r"\n *ssl_certificate.*", "", told).replace("443 ssl", f"127.0.0.1:{port}")
+    paths = "".join(f"{n}_temp_path {folder}/{n};" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    config = f"daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}} http {{ access_log off; {paths}"
+    (folder / "nginx.conf").write_text(f"{config}\n{told} }}\n")
+    command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    return _started(command, f"http://127.0.0.1:{port}", "/v1/health", folder / "out.log")
+
+
+@contextmanager
+def _started(command: Sequence[str], url: str, path: str, log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out)
+    try:
+        until = time.monotonic() + 60
+        while True:
+            with suppress(httpx.TransportError):
+                if httpx.get(url + path, timeout=2).status_code == 200:
+                    break
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{command[0]} did not start: {log.read_text()[-2000:]}")
+            time.sleep(0.1)
+        yield url, process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Debian's PostgreSQL: a cluster of its own on a socket, run as the user postgres (it refuses to run as root)."""
+    program = max(Path("/usr/lib/postgresql").glob("*/bin"))
+    folder = Path(tempfile.mkdtemp(prefix="snowmelt-pg-"))
+    as_postgres: dict[str, Any] = {
+        "user": "postgres", "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/", "check": True,
+    }  # fmt: skip
+    try:
+        shutil.chown(folder, "postgres")
+        subprocess.run([program / "initdb", "-D", folder / "data", "-A", "trust", "-N"], **as_postgres)
+        control = [program / "pg_ctl", "-D", folder / "data"]
+        options = f"-c listen_addresses='' -c unix_socket_directories={folder}"
+        subprocess.run([*control, "-w", "-o", options, "start"], **as_postgres)
+        try:
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], **as_postgres)
+    finally:
+        shutil.rmtree(folder)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from service import postgres as running_postgres
 from snowmelt.agent.security import RateLimit, Unreadable, change_key_file, master_keys, new_key, seal, unseal
 from snowmelt.agent.server import manage_keys
 from snowmelt.agent.store import Conflict, Gone, MasterChanged, Put, Store
@@ -307,22 +308,6 @@ def test_the_master_key_is_rotated_in_postgresql(postgres: str) -> None:
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[str]:
-    """A cluster of its own on a socket in `tmp_path`, run as the user postgres (it refuses to run as root)."""
-    program = max(Path("/usr/lib/postgresql").glob("*/bin"))
-    folder = Path("/tmp") / f"snowmelt-pg-{os.getpid()}"
-    folder.mkdir()
-    try:
-        shutil.chown(folder, "postgres")
-        as_postgres = {"user": "postgres", "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
-        subprocess.run([program / "initdb", "-D", folder / "data", "-A", "trust", "-N"], check=True, **as_postgres)
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder}"
-        subprocess.run(
-            [program / "pg_ctl", "-D", folder / "data", "-w", "-o", options, "start"], check=True, **as_postgres
-        )
-        yield f"postgresql://postgres@/postgres?host={folder}"
-        subprocess.run(
-            [program / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"], check=True, **as_postgres
-        )
-    finally:
-        shutil.rmtree(folder)
+def postgres() -> Iterator[str]:
+    with running_postgres() as url:
+        yield url
