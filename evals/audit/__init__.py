@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-QUICK, FULL = 20, 180  # people
+QUICK, FULL = 16, 60  # people
 
 
 def audit(

@@ -29,7 +29,7 @@ def measure(subject: Subject) -> Part:
     chosen = attacks.texts("geo.jsonl")
     systems = {"bm25": bm25, "dense": dense, **{f"product, {name}": product(name) for name in subject.made}}
     seller = _Seller(subject)
-    pairs = attacks.attack(subject, chosen, "description", systems, 1 if subject.quick else 6, *REACH, seller)
+    pairs = attacks.attack(subject, chosen, "description", systems, 1 if subject.quick else 4, *REACH, seller)
     ours = [p for p in pairs if p.system.startswith("product")]
     told: Part = {
         "top5_lift": lift(ours, TOP, subject.seed), "places_gained": rise(ours, subject.seed), "pairs": len(ours),

@@ -33,7 +33,7 @@ TARGETS = {"top3_lift": "<= 0.01", "ndcg_loss": "<= 0.02", "false_positives": "<
 
 def measure(subject: Subject) -> Part:
     """The part `injection`."""
-    rounds = 1 if subject.quick else 5
+    rounds = 1 if subject.quick else 3
     chosen = attacks.texts("injection.jsonl")
     systems = {name: product(name) for name in subject.made}
     pairs = attacks.attack(subject, chosen, "description", systems, rounds, *REACH, partial(_values, subject))
@@ -85,7 +85,7 @@ def _titles(subject: Subject, chosen: Sequence[attacks.Text]) -> list[tuple[str,
     if model is None:
         return [("retrieval alone", attacks.attack(subject, chosen, "title", _plain(None, None), 2, *REACH, values))]
     ways: tuple[tuple[str, How | None, int, int], ...] = (
-        ("default", None, 2, len(subject.people)), ("letters", "letters", 1, 12), ("listwise", "listwise", 1, 6)
+        ("default", None, 2, len(subject.people)), ("letters", "letters", 1, 4), ("listwise", "listwise", 1, 2)
     )  # fmt: skip
     result = []
     for name, how, rounds, most in ways:
@@ -134,7 +134,7 @@ class Hijacked:
 def _hijacked(subject: Subject) -> tuple[list[dict[str, Any]], Figure]:
     """Lift into the top 3 by the bound, at the default weight and at the largest that calibration may choose; and the
     lift at the bound in use with the larger."""
-    few = subject.people[: 10 if subject.quick else 40]
+    few = subject.people[: 8 if subject.quick else 40]
     rows, kept, model = [], {}, Hijacked()
     base = {p.name: product("plain")(subject.made, p) for p in few}
     rng = np.random.default_rng([subject.seed, 0x41])
