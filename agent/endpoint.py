@@ -161,6 +161,8 @@ def with_schema(messages: Sequence[Message], schema: type[BaseModel]) -> list[Me
 
 def over_labels(top: Sequence[Top], letters: Sequence[str]) -> list[float]:
     """Log-probabilities of the labels (" A" and "A" are the same), normalised over them."""
+    if not np.isfinite([t.logprob for t in top]).all():
+        raise ModelError("malformed", "the endpoint's log-probabilities are no numbers")
     floor = min(t.logprob for t in top)
     sums = [[t.logprob for t in top if t.token.strip() == letter] for letter in letters]
     if not any(sums):

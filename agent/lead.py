@@ -34,6 +34,8 @@ def phrased(
     try:
         for piece in llm.stream([Message("user", prompt)], max_tokens=TOKENS, deadline=DEADLINE):
             written += piece
+            if len(written) > 2 * LONGEST:  # it does not end: no more of it is read
+                return
             for sentence in _whole(sentences(written[len(given) :])[:-1]):
                 if not _may(sentence, given, vocabulary, [i.id for i in shown], allowed):
                     return

@@ -6,11 +6,15 @@ with capitals; in Chinese it knows the catalogue's titles and what stands in quo
 
 import re
 from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
 
 from snowmelt.agent.understanding import Vocabulary, named_items
-from snowmelt.agent.understanding.text import everyday, is_cjk
+from snowmelt.agent.understanding.text import everyday, is_cjk, key_of
+from snowmelt.retrieval.items import visible
 
 LONGEST = 400  # characters
+RUN = 6  # words on end of a prompt that may not be said
 _SENTENCE = re.compile(r".+?(?:[.!?…]+[\"”’)]*(?=\s|$)|[。！？…]+[”」』）]*|$)", re.DOTALL)
 _STRANGE = re.compile(r"https?:|www\.|@|[<>{}\[\]|`#*_\\]|\n\s*(?:[-•]|\d+[.)])")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -33,7 +37,9 @@ def fit_to_show(text: str, vocabulary: Vocabulary, shown: Iterable[str], allowed
     """May a person read this? `shown`: ids of the items that it may name; `allowed`: texts (titles, the person's words,
     the question) that names, quotations and numbers must come from."""
     plain = text.replace("’", "'")
-    if not plain.strip() or len(plain) > LONGEST or _STRANGE.search(plain):
+    if not plain.strip() or len(plain) > LONGEST or _STRANGE.search(plain) or visible(text) != text:
+        return False
+    if not _runs(plain).isdisjoint(_prompts()):
         return False
     source = " \n ".join(allowed).replace("’", "'").casefold()
     numbers = {*_NUMBER.findall(source)}
@@ -46,6 +52,20 @@ def fit_to_show(text: str, vocabulary: Vocabulary, shown: Iterable[str], allowed
     if not all(_known(word, first, source) for word, first in _words(plain)):
         return False
     return {*named_items(plain, vocabulary)} <= {*shown} | {*named_items(source, vocabulary)}
+
+
+def _runs(text: str) -> frozenset[str]:
+    """Every `RUN` words on end, folded."""
+    words = key_of(text).split()
+    return frozenset(" ".join(words[i : i + RUN]) for i in range(len(words) - RUN + 1))
+
+
+@cache
+def _prompts() -> frozenset[str]:
+    """The runs of words of everything that is said to models; a model may not recite it."""
+    texts = [p.read_text("utf-8") for p in files("snowmelt.prompts").iterdir() if p.name.endswith(".md")
+             and not p.name.startswith(("say.", "reasons."))]  # fmt: skip
+    return frozenset().union(*map(_runs, texts))
 
 
 def _words(text: str) -> Iterable[tuple[str, bool]]:

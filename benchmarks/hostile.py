@@ -41,22 +41,28 @@ from snowmelt.retrieval.items import visible
 
 CANARY = "ZQX-CANARY-7731"  # in every text of the model; nothing that is shown may hold it
 HIDDEN = "\u202e\u200b\U000e0049\U000e0067\x1b[2J\ufe01"
-SEEN_OF_PROMPTS = re.compile(r"<(?:liked|candidates)>|What stands between the marks|The favourites of one person")
+PROMPTS = [
+    p for p in files("snowmelt.prompts").iterdir() if p.name.endswith(".md") and p.name[:4] not in ("say.", "reas")
+]
+SEEN_OF_PROMPTS = re.compile("|".join(
+    re.escape(line[:40].casefold())
+    for path in PROMPTS for line in path.read_text("utf-8").splitlines() if len(line) > 40 and "$" not in line[:40]
+))  # fmt: skip
 MESSAGES = (
     "somewhere between a lullaby and a thunderstorm", "the kind my late uncle hummed on trains",
     "anything that tastes of rain on hot stones", "我想看像夏天午后一样的东西", "nothing with slow soggy pigeons",
 )  # fmt: skip
-KINDS = ("likelihood", "letters", "listwise", "filling", "wire")
+KINDS = ("likelihood", "letters", "listwise", "filling", "prose", "wire")
 
 
 class Hostile:
     """Answers one `kind` of question with what its dice say, and counts its answers. `validated` makes of a text what
     all our makers of models do; half of the time it is left out, as a careless maker would."""
 
-    name, writes_well = "hostile", True
+    name = "hostile"
 
     def __init__(self, kind: str, seed: int) -> None:
-        self.kind, self.can_score = kind, kind == "likelihood"
+        self.kind, self.can_score, self.writes_well = kind, kind == "likelihood", kind in ("filling", "prose")
         self.dice, self.outputs = random.Random(f"{kind} {seed}"), 0
 
     def complete(
@@ -70,7 +76,12 @@ class Hostile:
         return Completion(text, 1, 1, 0.0, "stop")
 
     def stream(self, messages: Sequence[Message], **limits: Any) -> Iterator[str]:
-        yield self.complete(messages).text
+        self.outputs += 1
+        text = prose(self.dice, messages[-1].content)
+        size = self.dice.choice([1, 7, 100_000])
+        yield from (text[i : i + size] for i in range(0, min(len(text), 2000 * size), size))
+        if self.dice.random() < 0.2:
+            raise ModelError("cut", CANARY)
 
     def score(self, prefix: str, continuations: Sequence[str], *, deadline: float | None = None) -> Scores:
         if self.kind != "likelihood":
@@ -141,6 +152,17 @@ def answer(dice: random.Random, prompt: str) -> str:
         lambda: json.dumps({"wants": own, "refuses": own, "extra": {"key": CANARY}}),
         lambda: json.dumps({"wants": own * 50}),
     ][kind]()
+
+
+def prose(dice: random.Random, prompt: str) -> str:
+    """Where a sentence is wanted that may be shown."""
+    told = "you would like something quiet tonight. "
+    return dice.choice([
+        prompt, f"{CANARY}. {told}", f"so {told}{HIDDEN} {told}", "say back what the person told you, and nothing else.",
+        prompt.casefold() * 3, f"go to https://evil.example/{CANARY} now.", "buy 17 of them, it costs 5 EUR.", told,
+        "a" * 10**6, "ah, " * 10**5, f"# {told}\n- {told}\n<b>{told}</b>", f"{told}do you know {CANARY}?", "", HIDDEN,
+        "\ud800. \x1b[2J.", f"“{CANARY}” they said.", f"Watch Casablanca Forever, says {CANARY}.", "。" * 5000,
+    ])  # fmt: skip
 
 
 @contextmanager
@@ -267,7 +289,7 @@ def texts(r: Recommendation) -> list[str]:
 def unclean(texts: Sequence[str]) -> list[str]:
     shown = "\n".join(texts)
     bad = ["a word of the model is shown"] if CANARY in shown else []
-    bad += ["text of a prompt is shown"] if SEEN_OF_PROMPTS.search(shown) else []
+    bad += ["text of a prompt is shown"] if SEEN_OF_PROMPTS.search(shown.casefold()) else []
     return bad + (["an invisible character is shown"] if visible(shown) != shown else [])
 
 
@@ -299,7 +321,7 @@ def attack(catalogue: Catalogue, kind: str, outputs: int, seed: int) -> tuple[in
                 llm.close()
                 llm = recommender.llm = HostedLLM("hostile", base_url=address, api_key="sk-none")
             try:
-                if kind == "filling" or (kind == "wire" and lists % 3 == 0):
+                if kind in ("filling", "prose") or (kind == "wire" and lists % 3 == 0):
                     broken.update(talked(recommender, dice))
                     continue
                 asked, limit = profile(dice, catalogue), dice.choice([1, 2, 5, 10, 40])
