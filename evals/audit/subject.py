@@ -132,9 +132,12 @@ class Subject:
         model = self.model
         if model is not None and model.can_score and not self.quick and len(self.data.ids) <= MOST_ASKED:
             catalogue = Catalogue.open(folder, self.embedder)
-            shared, columns = self.cache / "shared", tuple(catalogue.schema.attributes)
-            familiarity(model, shared, catalogue.titles, columns=columns)  # kept there between runs
-            shutil.copytree(shared / "familiarity", folder / "familiarity", dirs_exist_ok=True)
+            kept = self.cache / "audit" / self.data.digest[:16]  # between runs, and begun with what `eval` keeps
+            if not kept.is_dir() and (self.cache / "shared" / "familiarity").is_dir():
+                shutil.copytree(self.cache / "shared" / "familiarity", kept / "familiarity")
+                (kept / "familiarity" / "current.json").unlink(missing_ok=True)
+            familiarity(model, kept, catalogue.titles, columns=tuple(catalogue.schema.attributes))
+            shutil.copytree(kept / "familiarity", folder / "familiarity", dirs_exist_ok=True)
         return Recommender(Catalogue.open(folder, self.embedder), model, deadline=None)
 
     def of(self, count: int) -> "Subject":
