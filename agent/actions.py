@@ -117,12 +117,16 @@ def _familiar(args: Namespace) -> None:
         return
     try:
         with _progress(not args.quiet and sys.stderr.isatty()) as tell:
+            tell("how known", 0, len(catalogue.items))
             familiarity(
                 llm, args.out, catalogue.titles, columns=tuple(catalogue.schema.attributes),
                 progress=lambda done, total: tell("how known", done, total),
             )  # fmt: skip
     except ModelError as error:
         sys.stderr.write(f"snowmelt: how known the items are was not found out: {error}\n")
+    except KeyboardInterrupt:
+        sys.stderr.write("snowmelt: the catalogue is whole; the same command asks the model on where it was stopped\n")
+        raise
     finally:
         llm.close()
 

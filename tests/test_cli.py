@@ -272,3 +272,25 @@ def test_ctrl_c_is_clean(shop: Path, at: str) -> None:
             terminal.say("\x03")
         assert terminal.end() == 130
         assert "Traceback" not in terminal.heard and "KeyboardInterrupt" not in terminal.heard
+
+
+def test_ctrl_c_while_the_model_is_asked_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After the catalogue is written, `index` asks the model how known the items are; that may be stopped."""
+    from fakes import ScriptedLLM
+    from snowmelt.agent import actions
+
+    def stopped(prefix: str, text: str) -> float:
+        raise KeyboardInterrupt
+
+    model = ScriptedLLM(scorer=stopped)
+    monkeypatch.setattr(actions, "open_llm", lambda *_, **__: model)
+    source = tmp_path / "films.jsonl"
+    source.write_text("".join(f'{{"id": {i}, "title": "Film {i}"}}\n' for i in range(30)))
+    words = ["index", str(source), "--out", str(tmp_path / "films")]
+    assert main(words) == 130
+    assert "the catalogue is whole" in capsys.readouterr().err and model.scored and model.closed
+    assert len(Catalogue.open(tmp_path / "films").items) == 30
+    asked = len(model.scored)
+    assert main([*words, "--no-llm"]) == 0 and len(model.scored) == asked
