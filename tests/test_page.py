@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from service import Running, running
+from snowmelt.agent.store import Put, Store
+from snowmelt.agent.types import Conversation
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.embedding import open_embedder
 from snowmelt.retrieval.indexing import build
@@ -218,6 +220,57 @@ def test_two_people_at_once_see_their_own(opened: Open) -> None:
         and "Ratatouille" not in bob.locator("#profile").inner_text()
     )
     assert bob.evaluate("document.documentElement.lang") == "zh-Hans"
+
+
+def test_one_of_two_is_chosen_by_its_card(opened: Open, service: Running) -> None:
+    """The question is put into the person's conversation as the service stores it; the rest is the service's own."""
+    store = Store.open(str(service.log.parent / "people.db"))
+    person, token = store.create_person("local")
+    question = {
+        "kind": "versus", "about": "versus", "text": "Which would you rather see, Alien or Ratatouille?",
+        "options": [{"text": "Alien", "item_id": "alien-1979"}, {"text": "Ratatouille", "item_id": "ratatouille-2007"}],
+    }  # fmt: skip
+    turns = [{"role": "user", "text": "hello"}, {"role": "assistant", "text": question["text"]}]
+    talk = Conversation.model_validate({"turns": turns, "question": question}).model_dump(mode="json")
+    options = [{**option, "attribute": None} for option in question["options"]]
+    last = {"text": question["text"], "question": question | {"options": options}, "recommendations": []}
+    value = {"catalogue": "films", "conversation": talk, "last": last | {"degraded": False}}
+    store.put(person.id, Put("conversation", "a" * 32, value))
+    store.close()
+    page = opened(f"/#token={token}")
+    page.evaluate("id => localStorage.setItem('snowmelt.conversation.films', id)", "a" * 32)
+    page.reload()
+    page.wait_for_selector(".versus .side .facts:not(:empty) >> nth=1")
+    assert page.locator(".versus .side").count() == 2 and "Brad Bird" in page.locator(".versus").inner_text()
+    assert serious(page) == []
+    if shots := os.environ.get("SNOWMELT_SHOTS"):
+        page.screenshot(path=f"{shots}/versus.png")
+    page.locator(".versus .side").nth(1).focus()
+    page.keyboard.press("Enter")
+    settled(page)
+    page.wait_for_selector("#profile >> text=Ratatouille")
+    assert page.locator(".versus").count() == 0 and page.locator(".turn.user").count() == 2
+
+
+@pytest.mark.gguf
+def test_the_page_with_the_real_model(browser: Any, films: Catalogue, tmp_path: Path) -> None:
+    with running([f"films={films.folder.parent}"], tmp_path, model="local", deadline=20.0) as service:
+        page = browser.new_page(locale="en-GB")
+        page.set_default_timeout(60_000)
+        page.goto(service.url)
+        page.wait_for_selector(".welcome")
+        say(page, "I loved Spirited Away, but no horror please")
+        say(page, "just show me")
+        page.wait_for_selector(".card .reasons li")
+        assert page.locator(".cards").last.locator(".card").count() == 5
+        page.locator(".cards").last.locator(".card").first.get_by_role("button", name="Not for me").click()
+        page.wait_for_selector(".dislike[aria-pressed=true]")
+        page.locator("#erase-all").click()
+        page.get_by_role("button", name="Erase", exact=True).click()
+        page.wait_for_selector("#profile .empty")
+        with service.client() as client:
+            assert 'snowmelt_model_calls_total{outcome="ok"}' in client.get("/v1/metrics").text
+        page.close()
 
 
 def test_offline_keeps_what_was_written_and_trying_again_says_it_once(opened: Open) -> None:

@@ -20,7 +20,7 @@ const WORDS = {
     export: "Download my data", eraseAll: "Erase everything", eraseTitle: "Erase everything about you?",
     eraseText: "Profile, conversations and feedback are removed and cannot be brought back.", erase: "Erase", keep: "Keep it",
     moreLike: "More like {0}:", nothingLike: "I found nothing more like {0}.", noted: "Noted: {0}", close: "Close",
-    signals: { dense: "Similar to what you like", bm25: "Shares your words", match: "Has what you asked for", prior: "What people in general choose", people: "People like you", transfer: "People like you", popularity: "What people in general choose", familiarity: "Well known", llm: "The language model", wish: "Your wishes", wishes: "Your wishes", graph: "Connected to what you like" },
+    signals: { dense: "Similar to what you like", bm25: "Shares your words", match: "Has what you asked for", prior: "What people in general choose", people: "People like you", transfer: "People like you", popularity: "What people in general choose", familiarity: "Well known", llm: "The language model", wish: "Your wishes", wishes: "Your wishes", graph: "Connected to what you like", dislikes: "Like what you do not like", after: "Rearranged for variety" },
     on: "on", off: "off", signalsTitle: "What moved “{0}”",
   },
   zh: {
@@ -43,7 +43,7 @@ const WORDS = {
     export: "下载我的数据", eraseAll: "全部清除", eraseTitle: "清除关于你的一切？",
     eraseText: "资料、对话和反馈都会删除，无法恢复。", erase: "清除", keep: "保留",
     moreLike: "与{0}类似的：", nothingLike: "没有找到更多与{0}类似的。", noted: "已记下：{0}", close: "关闭",
-    signals: { dense: "与你喜欢的相近", bm25: "用词相同", match: "符合你的要求", prior: "大家的选择", people: "和你相似的人", transfer: "和你相似的人", popularity: "大家的选择", familiarity: "知名度", llm: "语言模型", wish: "你的愿望", wishes: "你的愿望", graph: "与你喜欢的相关" },
+    signals: { dense: "与你喜欢的相近", bm25: "用词相同", match: "符合你的要求", prior: "大家的选择", people: "和你相似的人", transfer: "和你相似的人", popularity: "大家的选择", familiarity: "知名度", llm: "语言模型", wish: "你的愿望", wishes: "你的愿望", graph: "与你喜欢的相关", dislikes: "接近你不喜欢的", after: "为多样性调整" },
     on: "已选", off: "未选", signalsTitle: "是什么让《{0}》排在这里",
   },
 };
