@@ -1,6 +1,7 @@
 """Snowmelt's own arms. They rank through the functions that the product ranks with, fitted on `Train` alone.
 
-An ablation is a setting: `snowmelt(without=lift+dense)` takes signals away.
+An ablation is a setting: `snowmelt(without=lift+dense)` takes signals away. `revealed=first`: weights for people
+who are known by their first likes (where times are times); chosen on validation people, as every arm's settings are.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from snowmelt.agent import familiarity, ranking
 from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.llm import open_llm
-from snowmelt.evals.arms import liked_matrix
+from snowmelt.evals.arms import grid, liked_matrix
 from snowmelt.evals.systems import Answer, Case, Scorer, Train
 from snowmelt.evals.text_arms import item_vectors
 from snowmelt.retrieval.fusion import standardise
@@ -36,7 +37,7 @@ class _Learned:
         several = len(set(domains)) > 1
         heard = known.values if known is not None else None
         texts = content(_vectors(train), told, Lexical(train.texts), heard)
-        times = liked_times(train) if train.has_clock else None
+        times = liked_times(train) if train.settings.get("revealed") == "first" and train.has_clock else None
         learned = fit(train.likes, texts, train.seed, domains if several else None, times=times)
         names = str(train.settings.get("without", ""))
         self.learned = learned.without(*names.split("+")) if names else learned
@@ -109,14 +110,26 @@ def _vectors(train: Train) -> NDArray[np.float32]:
 
 def _scorer(train: Train, known: Familiarity | None) -> Scorer:
     often = np.bincount(train.item[train.liked], minlength=len(train.ids)) >= LEAST
-    return _Learned(train, known) if often.sum() > 1 else _Scene(train, known)
+    if often.sum() < 2:
+        return _Scene(train, known)
+    told = {} if train.has_clock else {"revealed": ""}  # without times both settings are one: fitted once
+    heard = None if known is None else known.values.tobytes()
+    kept = (train.item, {**train.settings, **told}, heard)
+    if not (_last and _last[0][0] is kept[0] and _last[0][1:] == kept[1:]):
+        _last[:] = [kept, _Learned(train, known)]
+    return _last[1]
 
 
+_last: list[Any] = []  # what the latest scorer was fitted on, and it
+
+
+@grid({}, {"revealed": "first"})
 def snowmelt_no_llm(train: Train) -> Scorer:
     """Every signal but the language model's."""
     return _scorer(train, None)
 
 
+@grid({}, {"revealed": "first"})
 def snowmelt(train: Train) -> Scorer:
     """With what the model has heard of: its familiarity with titles, asked once and kept."""
     titles = [str(record["title"]) for record in train.records]

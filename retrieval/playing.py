@@ -36,7 +36,10 @@ def fit(
     """Fit on likes `X` csr float32 [people, items], of which at least two people have two likes.
 
     `domains` [items] names each item's domain, if people are to be met who are known from other domains alone. `times`
-    csr float64, in the same places as `X`: when each like was, if that is known.
+    csr float64, in the same places as `X`: when each like was, if the people to be met are known by their first likes.
+    Those are the popular ones, and what follows is not: on ml-100k in order of time NDCG@10 of 90 validation people is
+    0.331 without and 0.394 with `times`; where likes are told in any order, 0.532 without, and 0.511 with half of the
+    lessons in this order (480 warm people).
     """
     lessons: dict[str, dict[int, list[Lesson]]] = defaultdict(lambda: {k: [] for k in KNOTS})
     parts = _parts(X, seed)
@@ -46,11 +49,8 @@ def fit(
             continue
         rng = np.random.default_rng([seed, part])
         taught = _taught(others, rows, content, seed)
-        # Half of the lessons reveal the oldest likes first, as they come from people who use a service: these are the
-        # popular ones. On ml-100k in order of time, validation people: NDCG@10 0.331 without, 0.373 with them; where
-        # likes are revealed in any order nothing is lost (0.526 both).
-        for first in (None, times):
-            _play(lessons["known"], X, played, _known_of(taught), rows, rng, first=first)
+        for _ in range(2):
+            _play(lessons["known"], X, played, _known_of(taught), rows, rng, first=times)
         if part:
             continue
         every = np.arange(X.shape[1])
