@@ -92,3 +92,12 @@ def test_the_commands_and_the_python_run(desk: Path) -> None:
             [sys.executable, "-c", code], cwd=desk, env=env, capture_output=True, text=True, timeout=240, check=False
         )
         assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_every_promise_has_a_test_that_is_there() -> None:
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+    named = set(re.findall(r"`(tests/test_\w+\.py)::(\w+)`", text))
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "promise |" not in line]
+    assert len(named) >= 15 and all("`tests/test_" in row for row in rows)
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text("utf-8"), f"{file}::{test}"
