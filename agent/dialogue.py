@@ -261,10 +261,9 @@ def _leading(profile: Profile, update: Update) -> Profile:
     counts it."""
     newest = {e.key for e in (*update.likes, *update.session_likes)}
     likes = tuple(e for e in profile.likes if e.key in newest) if len(newest) < len(profile.likes) else ()
-    wishes = tuple(c for c in profile.wishes if c in update.wishes)
     return profile.model_copy(
         update={
             "likes": (*profile.likes, *likes * (LEAD - 1)),
-            "wishes": (*profile.wishes, *wishes * (LEAD - 1)),
+            "wishes": profile.wishes * LEAD,
         }
     )

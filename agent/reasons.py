@@ -47,11 +47,12 @@ COINCIDENCE = re.compile(
 _PIECE = r"[^\s,;]+(?: [^\s,;]+){0,3}"
 _LIST = re.compile(rf"(?:[^,;:]{{2,30}}:\s*(?:{_PIECE}[,;]\s*){{2,}}|(?:{_PIECE}[,;]\s*){{6,}}){_PIECE}\.?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_SENTENCE = re.compile(r"[^.!?。！？]+(?:[.!?]+(?=\s|$)|[。！？]+|$|[.!?]+)")
+_SENTENCE = re.compile(r"(?:[^.!?。！？]|[.!?](?!\s|$))+(?:[.!?]+(?=\s|$)|[。！？]+|$)")
 
 # How much a reason says; what is shared and stands in no line here counts 1.4.
 _WORTH = {
-    "quote": 3.0, "directors": 2.6, "asked": 2.4, "cast": 2.2, "themes": 2.2, "moods": 2.0, "materials": 2.0,
+    "quote": 3.0, "directors": 2.6, "asked": 2.4, "named": 1.2, "cast": 2.2, "themes": 2.2, "moods": 2.0,
+    "materials": 2.0,
     "brand": 1.6, "echo": 1.5, "limit": 1.0, "countries": 0.6, "languages": 0.3, "colours": 0.8,
 }  # fmt: skip
 
@@ -90,7 +91,8 @@ def explain_all(
         return made.worth - sum(used[mark] * cost for mark, cost in _marks(made))
 
     for item, quoted in zip(map(certain, items), quotes, strict=True):
-        found = [*_shared(catalogue, item, profile, language), *_asked(item, profile, language), *quoted]
+        found = [*_shared(catalogue, item, profile, language), *_asked(item, profile, language)]
+        found += [*_titled(item, profile, language), *quoted]
         found = [m for m in found if verified(m.reason, item, profile, catalogue)]
         mine: list[_Made] = []
         while found and len(mine) < MOST:
@@ -180,6 +182,25 @@ def _asked(item: Item, profile: Profile, language: Language) -> list[_Made]:
             parts = {"item": f"{value:g}", "said": short(said), "label": label(limit.attribute, language)}
             kind = "runtime" if limit.attribute == "runtime" else "limit"
             made.append(_make(kind, language, f"{value:g}", said, said, "limit", **parts))
+    return made
+
+
+def _titled(item: Item, profile: Profile, language: Language) -> list[_Made]:
+    """Words of what was asked for in free text that stand in the title."""
+    made = []
+    for entry in profile.likes:
+        if entry.item_id or entry.attribute:
+            continue
+        said = entry.evidence or entry.text
+        wanted = set(_stems(entry.text))
+        at = [m.span() for m in re.finditer(r"[^\W\d_]{4,}", item.title) if m[0].casefold()[:5] in wanted]
+        if at:
+            start, end = at[0]
+            for more in at[1:]:  # neighbours make one span
+                end = more[1] if item.title[end : more[0]] == " " else end
+            made.append(
+                _make("named", language, item.title[start:end], said, said, "named", item=item.title[start:end])
+            )
     return made
 
 
@@ -291,18 +312,18 @@ def _sentences(item: Item) -> list[str]:
 
 def _in_item(text: str, item: Item) -> bool:
     """Is it a span of the title or description, a value or a number of the item, or a list of its values?"""
-    values = sorted((v for value in item.attributes.values() for v in _values(value)), key=len, reverse=True)
+    if not text.strip():
+        return False
+    if any(text in t for t in (item.title, item.description, *titles(item))):
+        return True
+    values = [v for value in item.attributes.values() for v in _values(value)]
     numbers = [f"{v:g}" for v in item.attributes.values() if isinstance(v, float)]
-    if not text.strip() or text in numbers or text in values:
-        return bool(text.strip())
-    texts = [item.title, item.description, *(v for v in item.attributes.values() if isinstance(v, str))]
-    if any(text in t for t in texts):
+    if text in numbers or any(text in v for v in item.attributes.values() if isinstance(v, str)):
         return True
     left = text
-    values += [named for value in values if (named := said_in(value, "zh")) != value] + _listed(item)
-    values.sort(key=len, reverse=True)
-    for value in values:
-        left = left.replace(value, "\0")
+    names = {*values, *(said_in(v, "zh") for v in values), *_listed(item)}
+    for name in sorted(names, key=len, reverse=True):
+        left = left.replace(name, "\0")
     return re.fullmatch(r"\0(?:(?:, | and |、)\0)*", left) is not None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from snowmelt.agent.phrases import Language, said_in
 from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.types import Conversation, Profile, Recommendation, Reply
+from snowmelt.agent.types import Conversation, Profile, Question, Recommendation, Reply
 from snowmelt.agent.understanding.text import is_cjk
 from snowmelt.agent.wording import title_of
 from snowmelt.retrieval.items import Item
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ANSWERS = ("Hello!", "I loved Spirited Away and Ratatouille, but no horror please", "something warm, under two hours")
 AFTERWARDS = ("why the second one?", "not the first one, it is too old", "what do you know about me?")
 MOST_FACTS = 5
+WIDE, LONG = 160, 60  # characters of options that go into one line; of a title in a list of options
 # Attributes worth a place on a card, in this order, whatever the catalogue; others fill up what is left.
 _FACTS = (
     "price",
@@ -86,11 +87,38 @@ def _said(console: "Console", pieces: Iterator[str | tuple[Conversation, Reply]]
     with _thinking(console):
         piece = next(pieces)
     console.print()
+    held = ""
     while isinstance(piece, str):
-        line.add(piece)
-        piece = next(pieces)
-    line.end()
+        line.add(held)
+        held, piece = piece, next(pieces)
+    question = piece[1].question
+    if question is not None and _long(question):  # the text ends with the question: one option a line instead
+        held = held.removesuffix(question.text)
+        line.add(held.rstrip())
+        line.end()
+        if not piece[1].recommendations:
+            _ask(console, question)
+    else:
+        line.add(held)
+        line.end()
     return piece
+
+
+def _long(question: Question) -> bool:
+    """Are there too many long options to read in a line?"""
+    return question.kind == "items" and sum(len(o.text) for o in question.options) > WIDE
+
+
+def _ask(console: "Console", question: Question) -> None:
+    """The question, with long options one a line, numbered: a number is an answer."""
+    if not _long(question):
+        _write(console, question.text)
+        return
+    stem, _, rest = question.text.partition(question.options[0].text)
+    _write(console, stem.rstrip(" :：") + " " + rest.rpartition(question.options[-1].text)[2].strip(" ?？"))
+    for number, option in enumerate(question.options, 1):
+        short = option.text if len(option.text) <= LONG else option.text[: LONG - 1].rsplit(" ", 1)[0] + "…"
+        _write(console, f"  {number}. {short}")
 
 
 class _Line:
@@ -134,7 +162,7 @@ def show(console: "Console", reply: Reply, language: Language = "en") -> None:
             _write(console, line, style)
     if reply.recommendations and reply.question is not None:
         console.print()
-        _write(console, reply.question.text)
+        _ask(console, reply.question)
     if reply.degraded and reply.recommendations:
         console.print()
         _write(console, "(The model did not answer as it should: this list stands on retrieval alone.)", "dim")
@@ -193,7 +221,8 @@ def described(profile: Profile) -> list[str]:
     """What is known of the person, a line for each entry, with their own words."""
     lines = [f"likes     {e.text}  (“{e.evidence or e.text}”)" for e in profile.likes]
     lines += [f"dislikes  {e.text}  (“{e.evidence or e.text}”)" for e in profile.dislikes]
-    return lines + [f"limit     {c.words()}  (“{c.evidence or c.words()}”)" for c in profile.constraints]
+    lines += [f"limit     {c.words()}  (“{c.evidence or c.words()}”)" for c in profile.constraints]
+    return lines + [f"rather    {c.words()}  (“{c.evidence or c.words()}”)" for c in profile.wishes]
 
 
 def plain(recommendations: Sequence[Recommendation]) -> str:
