@@ -20,6 +20,7 @@ SECONDS = {"open": 14.0, "attribute": 6.0, "items": 9.0, "versus": 4.0}  # of ef
 AGAIN = 0.8  # what a question is worth if its kind was asked before
 UNKNOWN = 0.15  # chance of "I don't know"
 POOL = 80  # items that may be asked about
+NEAREST = 60  # of them, where something was asked for in words: no calculators for who wants pencils
 LIMITS = 2.0  # bits that "must it, must it not?" tells: one limit that leaves a quarter, or two that leave a half each
 NAMED = 4  # columns named as examples in that question
 # People can say which genre, mood, theme or kind of thing they want; of other columns they rather do not mind.
@@ -60,7 +61,7 @@ def choose(
     if strategy == "random":
         return _random(g, p, asked, gone, seed + len(asked))
     gone = gone | {*told.liked, *told.disliked, *told.declined_items}
-    found = [*_attributes(g, told, p, asked), *_items(g, p, gone), *_versus(g, p, gone)]
+    found = [*_attributes(g, told, p, asked), *_items(g, told, p, gone), *_versus(g, told, p, gone)]
     if strategy == "entropy":
         attributes = [c for c in found if c.kind == "attribute"]
         return max(attributes, key=lambda c: c.gain, default=None)
@@ -143,9 +144,13 @@ def _gain(part: np.ndarray, has: np.ndarray) -> float:
     return (1 - UNKNOWN) * float(entropy(part) - (chance * after).sum() - none * after_none)
 
 
-def _pool(g: Grounds, p: np.ndarray, gone: frozenset[int]) -> np.ndarray:
-    """Items that people may know and that matter: by known x the square root of the belief."""
+def _pool(g: Grounds, told: Told, p: np.ndarray, gone: frozenset[int]) -> np.ndarray:
+    """Items that people may know and that matter: by known x the square root of the belief; among the nearest alone
+    where something was asked for in words."""
     weight = g.known * np.sqrt(p)
+    if told.words is not None:
+        near = likeliest(p, NEAREST)
+        weight = np.where(np.isin(np.arange(len(p)), near), weight, 0.0)
     if gone:
         weight = weight.copy()
         weight[list(gone)] = 0
@@ -170,9 +175,9 @@ def nearness_between(g: Grounds, rows: np.ndarray, columns: np.ndarray) -> np.nd
     return (near - near.mean(1, keepdims=True)) / np.maximum(near.std(1, keepdims=True), 1e-6)
 
 
-def _items(g: Grounds, p: np.ndarray, gone: frozenset[int]) -> list[Candidate]:
+def _items(g: Grounds, told: Told, p: np.ndarray, gone: frozenset[int]) -> list[Candidate]:
     """Items to tick: picked one by one, each for what it tells beyond those picked before."""
-    pool = _pool(g, p, gone)
+    pool = _pool(g, told, p, gone)
     if len(pool) < 4:
         return []
     bits, chance = _informative(g, p, pool)
@@ -190,9 +195,9 @@ def _items(g: Grounds, p: np.ndarray, gone: frozenset[int]) -> list[Candidate]:
     return [Candidate("items", "items", (1 - UNKNOWN) * gain, rows=rows)]
 
 
-def _versus(g: Grounds, p: np.ndarray, gone: frozenset[int]) -> list[Candidate]:
+def _versus(g: Grounds, told: Told, p: np.ndarray, gone: frozenset[int]) -> list[Candidate]:
     """Two likely known and likely liked items that lie far apart."""
-    pool = _pool(g, p, gone)[:16]
+    pool = _pool(g, told, p, gone)[:16]
     if len(pool) < 2:
         return []
     bits, _ = _informative(g, p, pool)

@@ -52,10 +52,17 @@ def rank(
     liked = [catalogue.rows[e.item_id] for e in profile.likes if e.item_id in catalogue.rows]
     known = learned.elsewhere if learned is not None else {}
     elsewhere = [e.item_id for e in profile.likes if e.item_id in known]
-    words = [e.text for e in profile.likes if e.item_id not in catalogue.rows and e.item_id not in known]
     people: dict[str, Floats] = {}
     if learned is not None:
         people = learned.of_person(liked, elsewhere)
+    # Where behaviour speaks, a liked value speaks through the items that have it; its name in other items' texts only
+    # leads away (ReDial, 224 dialogues of the training part: Recall@10 0.076 without it, 0.045 with it).
+    said = [
+        e for e in profile.likes
+        if e.item_id not in catalogue.rows and e.item_id not in known
+        and not (people and e.attribute in catalogue.schema.attributes)
+    ]  # fmt: skip
+    words = [e.text for e in said]
     queries = _queries(catalogue, [] if people else liked, words)
     bm25 = catalogue.lexical.scores(" ".join(words)) if words else np.zeros(len(catalogue.ids), np.float32)
     if liked and not people:
@@ -65,9 +72,7 @@ def rank(
         return [], {}
     signals = {name: values[rows] for name, values in people.items()}
     own = [e for e in profile.likes if e.item_id in catalogue.rows and not people]
-    told = np.array(
-        [e.strength for e in (*own, *(e for e in profile.likes if e.item_id not in catalogue.rows))], np.float32
-    )
+    told = np.array([e.strength for e in (*own, *said)], np.float32)
     cosines = _cosines(catalogue, queries, rows)
     spoken = dict(text_signals(cosines, _cosines(catalogue, queries, sample(len(catalogue.ids))), told))
     spoken["bm25"] = BM25 * standardise(bm25)[rows]

@@ -243,6 +243,8 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 forward = not back and any(isinstance(e, Mention) for e in _until_cue(clause, at))
                 if not forward and not back and _heads_list(parts, number, at):
                     forward = True
+                if new == "dislike" and back and not before and not older:
+                    forward = True  # "too long, the third one"
                 if forward or (not back and not before and not older):
                     if new == "exclude" and hedged:
                         pass
