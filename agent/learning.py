@@ -99,6 +99,18 @@ def transfer(args: Namespace) -> int:
     return 0
 
 
+def tune(args: Namespace) -> int:
+    from snowmelt.retrieval.catalogue import Catalogue
+    from snowmelt.retrieval.fitting import tune_catalogue
+
+    version, found = tune_catalogue(Catalogue.open(args.directory), args.interactions)
+    told = f"NDCG@10 {found.before:.4f}, {found.gain:+.4f} (standard error {found.error:.4f}) on {found.people} people"
+    if found.ranker is None:
+        raise InputError(f"tune: the ranker is refused, it does not help beyond chance: {told}; {version} stays")
+    sys.stdout.write(f"{version}: a ranker over what was learned: {told}; weight {found.ranker.weight:g}\n")
+    return 0
+
+
 def _source(folder: Path, target: "Catalogue") -> "Domain":
     """A data folder as a domain; its items are embedded as the target's are, once, in TARGET/sources."""
     from snowmelt.retrieval.catalogue import Catalogue

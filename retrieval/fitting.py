@@ -8,7 +8,8 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -28,6 +29,7 @@ from snowmelt.retrieval.transfer import Content, content, extended
 
 if TYPE_CHECKING:
     from snowmelt.retrieval.domains import Domain
+    from snowmelt.retrieval.tuning import Tuned
 
 Floats = NDArray[np.float32]
 
@@ -193,18 +195,7 @@ def read_people(path: Path, rows: Mapping[str, int]) -> tuple[Any, list[str], in
 
 def save(learned: Learned, directory: Path, ids: list[str], told: Mapping[str, Any]) -> str:
     """Write DIR/learned/v-N, then name it in DIR/learned/current: readers see the old version or the new one."""
-    folder = directory / "learned"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it when a writer is killed
-        except BlockingIOError:
-            raise InputError(f"{folder}: another fit is being stored; try again when it is done") from None
-        known = versions(directory)
-        version = f"v-{int(known[-1][2:]) + 1 if known else 1}"
-        part = folder / f"{version}.part"
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
+    with _next(directory) as part:
         b, half = learned.behaviour, np.float16
         arrays: dict[str, Any] = {"likes": b.likes, "factors": b.factors.astype(half)}
         for name, matrix in (("lift", b.lift), ("neighbours", b.neighbours)):
@@ -225,11 +216,53 @@ def save(learned: Learned, directory: Path, ids: list[str], told: Mapping[str, A
         tables = {name: {"names": w.names, "knots": w.knots, "table": w.table} for name, w in learned.tables.items()}
         manifest = {"format": FORMAT, "starts": len(b.aspects), "weights": tables, **told}
         (part / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    return part.stem
+
+
+def tune_catalogue(catalogue: Catalogue, interactions: Path, *, seed: int = 0) -> tuple[str, "Tuned"]:
+    """Fit a ranker over the version in use (see `tuning`). If it helps, that version with it is the next one.
+
+    Returns the name of the version in use. Raises InputError where nothing is fitted or too few people teach.
+    """
+    _installed()
+    from snowmelt.retrieval.tuning import tune
+
+    now, _ = state(catalogue.dir)
+    if not now:
+        raise InputError(f"{catalogue.dir}: nothing is fitted; run `snowmelt fit` first")
+    X, _ = read_likes(interactions, catalogue.rows)
+    found = tune(X, content_of(catalogue, None), seed)
+    if found.ranker is None:
+        return now, found
+    with _next(catalogue.dir) as part:
+        before = catalogue.dir / "learned" / now
+        shutil.copytree(before, part, dirs_exist_ok=True)
+        manifest = {**_manifest(catalogue.dir, now), "tuned": found.ranker.weight}
+        (part / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        found.ranker.booster.save_model(str(part / "ranker.txt"))
+    return part.stem, found
+
+
+@contextmanager
+def _next(directory: Path) -> Iterator[Path]:
+    """An empty folder DIR/learned/v-N.part to write into; at the end it is v-N and in use."""
+    folder = directory / "learned"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it when a writer is killed
+        except BlockingIOError:
+            raise InputError(f"{folder}: another fit is being stored; try again when it is done") from None
+        known = versions(directory)
+        version = f"v-{int(known[-1][2:]) + 1 if known else 1}"
+        part = folder / f"{version}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        yield part
         part.rename(folder / version)
         _use(folder, version)
         for old in known[: 1 - KEPT]:
             shutil.rmtree(folder / old)
-    return version
 
 
 def state(directory: Path) -> tuple[str, int]:
@@ -296,7 +329,12 @@ def load(catalogue: Catalogue, familiarity: Floats | None = None, own: Content |
         content, extra = extended(content, vectors), len(vectors)
         told = json.loads((folder / "elsewhere.json").read_text(encoding="utf-8"))
         elsewhere = {i: (row, title) for i, (at, title) in told.items() if (row := place(at)) >= 0}
-    learned = Learned(content, behaviour, tables, elsewhere, extra)
+    ranker = None
+    if (folder / "ranker.txt").is_file():
+        from snowmelt.retrieval.tuning import Ranker
+
+        ranker = Ranker.load(folder / "ranker.txt", manifest["tuned"])
+    learned = Learned(content, behaviour, tables, elsewhere, extra, ranker)
     came = arrivals.read(catalogue.dir, manifest["epoch"])
     fitted = Fitted(manifest["people"], manifest["liking"], manifest["weight"])
     return arrivals.taken_up(learned, catalogue.rows, came, fitted)
