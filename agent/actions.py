@@ -74,6 +74,12 @@ def transfer(args: Namespace) -> int:
     return run(args)
 
 
+def tune(args: Namespace) -> int:
+    from snowmelt.agent.learning import tune as run
+
+    return run(args)
+
+
 def calibrate(args: Namespace) -> int:
     from snowmelt.agent.calibration import calibrate_catalogue
     from snowmelt.retrieval.catalogue import Catalogue

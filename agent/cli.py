@@ -101,6 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     transfer.add_argument("directory", type=Path, metavar="TARGET", help="a catalogue made by `snowmelt index`")
     transfer.add_argument("--people", type=Path, metavar="CSV", help="what people did here, by the same ids")
 
+    tune = commands.add_parser("tune", help="fit a small ranker over what was learned; kept only if it helps")
+    tune.add_argument("directory", type=Path, metavar="DIR", help="a catalogue that was fitted")
+    tune.add_argument("interactions", type=Path, metavar="CSV", help="what people did: user, item, rating, time")
+
     calibrate = commands.add_parser("calibrate", help="find out whether a model's opinion helps here, and how much")
     calibrate.add_argument("directory", type=Path, metavar="DIR", help="a catalogue made by `snowmelt index`")
     calibrate.add_argument("interactions", type=Path, metavar="CSV", help="what people did: user, item, rating, time")

@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.retrieval import prior
 from snowmelt.retrieval.fusion import Weights, log_share, standardise
 from snowmelt.retrieval.transfer import Content, Map, fit_map
+
+if TYPE_CHECKING:
+    from snowmelt.retrieval.tuning import Ranker
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -86,7 +89,7 @@ class Learned:
     `tables`: "known" weighs the signals of items with behaviour, "new" of items without, "shown" of a short list that
     somebody else chose, "to NAME" of the items of one domain for people who are known from the others alone,
     "in NAME" for everybody. After `snowmelt transfer` the last `extra` items are of other domains; `elsewhere`: id ->
-    (row, title) of everything that can be liked there.
+    (row, title) of everything that can be liked there. `ranker`: what `snowmelt tune` made.
     """
 
     content: Content
@@ -94,6 +97,7 @@ class Learned:
     tables: Mapping[str, Weights]
     elsewhere: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     extra: int = 0
+    ranker: "Ranker | None" = None
 
     @property
     def own(self) -> int:
@@ -106,7 +110,10 @@ class Learned:
         rows = np.unique([*liked, *(self.elsewhere[id_][0] for id_ in elsewhere)]).astype(np.int64)
         person = _one(rows, len(self.content.vectors))
         table = "known" if not self.extra else "in home" if len(liked) or not len(rows) else "to home"
-        return {name: values[0, : self.own] for name, values in self.contributions(person, table).items()}
+        signals = {name: values[0, : self.own] for name, values in self.contributions(person, table).items()}
+        if self.ranker is not None and len(liked):
+            signals["tuned"] = self.ranker.signal(signals, np.unique(liked), self.popularity())
+        return signals
 
     @cached_property
     def new_rows(self) -> Rows:
