@@ -2,25 +2,37 @@
 
     snowmelt eval DATA --split conversation --reveal 0,1,2,4,8 --arms "snowmelt-talk,snowmelt-talk(strategy=random)"
 
-`strategy` is one of `snowmelt.agent.onboarding.Strategy`, `most` how many questions it may ask. The ranking is what
+`strategy` is one of `snowmelt.agent.onboarding.Strategy`, or `llm`: the model of --model asks whatever it likes, and
+items or values that its question names can be picked. `most` is how many questions may be asked. The ranking is what
 `Recommender.recommend` gives for the profile after each turn, with what `snowmelt fit` learns from the warm people.
 """
 
 import json
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from snowmelt.agent.dialogue import grounds
 from snowmelt.agent.questions import next_question
 from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.types import Conversation
+from snowmelt.agent.types import Conversation, Question
+from snowmelt.agent.types import Option as Choice
+from snowmelt.agent.understanding import named_items
+from snowmelt.agent.understanding.text import key_of
+from snowmelt.evals.naive import complete_cached
 from snowmelt.evals.scoring import POOL
 from snowmelt.evals.systems import Asked, Case, Option, Said, Scorer, Train
+from snowmelt.prompts import render
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.embedding import open_embedder
+from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.fitting import FORMAT, fit_catalogue
 from snowmelt.retrieval.indexing import build
 
+if TYPE_CHECKING:
+    from snowmelt.agent.llm import LLM
+
+SHOWN, TOKENS, SECONDS = 12, 48, 60.0  # titles in the prompt; the model's question in tokens; for it
 MOST = 8  # questions; the product stops earlier
 
 
@@ -47,9 +59,50 @@ def catalogue_of(train: Train) -> Path:
     return folder / "catalogue"
 
 
+class FreeForm:
+    """Questions in a model's own words. One that fails, or asks the same again, asks no more."""
+
+    def __init__(self, recommender: Recommender, llm: "LLM", cache: Path, most: int) -> None:
+        self.recommender, self.llm, self.cache, self.most = recommender, llm, cache, most
+
+    def next(self, now: Conversation) -> Question | None:
+        from snowmelt.agent.llm import Message, ModelError
+
+        if len(now.asked) >= self.most:
+            return None
+        catalogue = self.recommender.catalogue
+        step = max(1, len(catalogue.titles) // SHOWN)
+        talk = "\n".join(f"{'Person' if t.role == 'user' else 'You'}: {t.text[:200]}" for t in now.turns[-8:])
+        prompt = render(
+            "ask_freely",
+            count=str(len(catalogue.titles)),
+            titles="; ".join(catalogue.titles[::step][:SHOWN]),
+            talk=talk,
+        )
+        try:
+            reply, _ = complete_cached(self.cache, self.llm, "ask_freely", [Message("user", prompt)], TOKENS, SECONDS)
+        except ModelError:
+            return None
+        text = reply["text"].strip().partition("\n")[0][:300]
+        if not text or text in now.asked:
+            return None
+        options = self._named(text)
+        kind = "open" if not options else "items" if options[0].item_id else "attribute"
+        return Question(kind=kind, about=text, text=text, options=options)
+
+    def _named(self, text: str) -> tuple[Choice, ...]:
+        """The items that the question names, else the values."""
+        catalogue, vocabulary = self.recommender.catalogue, self.recommender.vocabulary
+        if items := named_items(text, vocabulary):
+            return tuple(Choice(text=catalogue.titles[catalogue.rows[i]], item_id=i) for i in items)
+        said = f" {key_of(text)} "
+        named = [v for v in grounds(self.recommender).values if f" {key_of(v.text)} " in said]
+        return tuple(Choice(text=v.text, attribute=v.attribute, value=v.text) for v in named)
+
+
 class _Talk:
-    def __init__(self, recommender: Recommender, strategy: str, most: int) -> None:
-        self.recommender, self.strategy, self.most = recommender, strategy, most
+    def __init__(self, recommender: Recommender, strategy: str, most: int, free: FreeForm | None) -> None:
+        self.recommender, self.strategy, self.most, self.free = recommender, strategy, most, free
         self.conversation = Conversation()
 
     def say(self, text: str) -> Said:
@@ -57,7 +110,10 @@ class _Talk:
         now, _ = r.reply(before, text)
         # The product's own choice of when to ask is left aside: the strategies are compared at the same counts.
         now = now.model_copy(update={"asked": before.asked, "asked_ids": before.asked_ids, "question": None})
-        question = next_question(now, grounds(r), r.vocabulary, strategy=self.strategy, most=self.most)  # type: ignore[arg-type]
+        if self.free is not None:
+            question = self.free.next(now)
+        else:
+            question = next_question(now, grounds(r), r.vocabulary, strategy=self.strategy, most=self.most)  # type: ignore[arg-type]
         asked = None
         if question is not None:
             ids = tuple(o.item_id for o in question.options if o.item_id)
@@ -72,14 +128,21 @@ class _Talk:
 
 
 class _Talking:
-    def __init__(self, recommender: Recommender, strategy: str, most: int) -> None:
-        self.talk = lambda number: _Talk(recommender, strategy, most)
+    def __init__(self, recommender: Recommender, strategy: str, most: int, free: FreeForm | None) -> None:
+        self.talk = lambda number: _Talk(recommender, strategy, most, free)
 
     def __call__(self, case: Case) -> dict[str, float]:
         raise ValueError("snowmelt-talk is talked to: give --split conversation or dialogues")
 
 
 def snowmelt_talk(train: Train) -> Scorer:
-    """Without a language model; `strategy` (default `ours`) and `most` are settings."""
-    strategy = str(train.settings.get("strategy", "ours"))
-    return _Talking(Recommender.open(catalogue_of(train)), strategy, int(train.settings.get("most", MOST)))
+    """`strategy` (default `ours`) and `most` are settings; a language model is used by the strategy `llm` alone."""
+    strategy, most = str(train.settings.get("strategy", "ours")), int(train.settings.get("most", MOST))
+    recommender, free = Recommender.open(catalogue_of(train)), None
+    if strategy == "llm":
+        from snowmelt.agent.llm import open_llm
+
+        if train.model is None:
+            raise InputError("snowmelt-talk(strategy=llm) needs --model (local, gguf:/path or openai:NAME)")
+        free = FreeForm(recommender, open_llm(train.model), train.cache, most)
+    return _Talking(recommender, strategy, most, free)
