@@ -139,9 +139,14 @@ class Gated:
     """An LLM (see `LLM`) behind the gate. The budget is that of the request in whose context a method is called."""
 
     def __init__(
-        self, llm: LLM, slots: int, breaker: Breaker, observe: Callable[[str, float], None] = lambda *_: None
-    ) -> None:
+        self, llm: LLM, slots: int, breaker: Breaker, observe: Callable[[str, float], None] = lambda *_: None,
+        patience: float | None = None,
+    ) -> None:  # fmt: skip
+        """`patience`: while a question has no answer for so many seconds (or three times what is usual), no other one
+        is asked: an endpoint that hangs must not cost everybody a deadline until the breaker has counted its failures.
+        None for a model that answers one after another anyway."""
         self.name, self.can_score, self.writes_well = llm.name, llm.can_score, llm.writes_well
+        self._patience, self._usual, self._in_flight = patience, 0.0, dict[object, float]()
         self.llm, self.queue, self.breaker, self._observe = llm, FairQueue(slots), breaker, observe
 
     def complete(
@@ -187,20 +192,27 @@ class Gated:
         try:
             if budget.cancelled or began >= budget.until:
                 raise ModelError("timeout", "there is no time left for the model")
+            if self._hangs(began):
+                raise ModelError("unavailable", "the model lets others wait already")
             self.breaker.admit()
             admitted = True
             with self.queue.turn(budget):
-                left = budget.until - time.monotonic()
+                ticket, asked = object(), time.monotonic()
+                self._in_flight[ticket] = asked
+                left = budget.until - asked
                 failed = True
                 try:
                     yield left if deadline is None else min(deadline, left)
-                    failed = False
+                    failed, took = False, time.monotonic() - asked
+                    self._usual = took if not self._usual else 0.8 * self._usual + 0.2 * took
                 except (GeneratorExit, Unsupported):  # nobody wants the rest of a stream; it was never asked
                     failed = None
                     raise
                 except ModelError as error:
                     failed = None if error.kind == "refused" else True
                     raise
+                finally:
+                    del self._in_flight[ticket]
         except Unsupported:
             outcome = "unsupported"
             raise
@@ -212,3 +224,9 @@ class Gated:
             if admitted:
                 self.breaker.tell(failed)
             self._observe(outcome, time.monotonic() - began)
+
+    def _hangs(self, now: float) -> bool:
+        if self._patience is None:
+            return False
+        oldest = min(list(self._in_flight.values()), default=now)
+        return now - oldest > max(self._patience, 3 * self._usual)

@@ -34,6 +34,7 @@ from snowmelt.retrieval.errors import InputError
 from starlette.types import ASGIApp
 
 HOSTED_SLOTS = 8  # questions to a hosted model at a time
+PATIENCE = 1.5  # seconds that one of them may be without an answer before no other one is asked
 SWEEP = 3600.0  # seconds between two looks for people whose retention is over
 _KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _BOTH = "set SNOWMELT_MASTER_KEY to the new key and the old one, with a space between, here and for every replica"
@@ -149,7 +150,7 @@ def open_gated(model: str | None, base_url: str | None, api_key: str | None, met
     if not local:
         import openai  # noqa: F401  # takes seconds on a busy machine: not while somebody waits
     llm: LLM = Worker(model) if local else Masked(open_llm(model, base_url=base_url, api_key=api_key))
-    gated = Gated(llm, 1 if local else HOSTED_SLOTS, Breaker(), metrics.model)
+    gated = Gated(llm, 1 if local else HOSTED_SLOTS, Breaker(), metrics.model, None if local else PATIENCE)
     metrics.watch("model_waiting", "Questions that wait for the model", lambda: gated.queue.length)
     metrics.watch("model_paused", "1 while the model is left alone after failures", lambda: gated.breaker.open)
     if isinstance(llm, Worker):

@@ -200,6 +200,22 @@ def test_turns_go_round_by_person_and_are_bounded() -> None:
     assert queue.length == 0
 
 
+def test_while_one_question_hangs_no_other_one_is_asked() -> None:
+    hold = threading.Event()
+    slow = ScriptedLLM(scorer=lambda prefix, text: float(not hold.wait(5)))
+    gated = Gated(slow, 8, Breaker(), patience=0.2)
+    first = threading.Thread(target=lambda: gated.score("a", ["b"]))
+    first.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    with pytest.raises(ModelError, match="lets others wait"):
+        gated.score("a", ["b"])
+    assert time.monotonic() - began < 0.1
+    hold.set()
+    first.join(5)
+    assert gated.score("a", ["b"]).logprobs == [0.0]  # it has answered: all are asked again
+
+
 def test_what_waits_is_dropped_at_its_deadline_and_when_the_client_goes(films: Catalogue, tmp_path: Path) -> None:
     hold = threading.Event()
     llm = ScriptedLLM(scorer=lambda prefix, text: float(not hold.wait(5)))
