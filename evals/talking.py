@@ -7,6 +7,7 @@ items or values that its question names can be picked. `most` is how many questi
 `Recommender.recommend` gives for the profile after each turn, with what `snowmelt fit` learns from the warm people.
 """
 
+import fcntl
 import json
 from hashlib import sha256
 from pathlib import Path
@@ -24,7 +25,7 @@ from snowmelt.evals.scoring import POOL
 from snowmelt.evals.systems import Asked, Case, Option, Said, Scorer, Train
 from snowmelt.prompts import render
 from snowmelt.retrieval.catalogue import Catalogue
-from snowmelt.retrieval.embedding import open_embedder
+from snowmelt.retrieval.embedding import Embedder, open_embedder
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.fitting import FORMAT, fit_catalogue
 from snowmelt.retrieval.indexing import build
@@ -45,8 +46,15 @@ def catalogue_of(train: Train) -> Path:
     for column in (train.user, train.item, train.rating, train.time):
         key.update(column.tobytes())
     folder = train.cache / "catalogues" / key.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # arms that run at the same time share it: one makes it, the others wait
+        _made(train, folder, lines, embedder)
+    return folder / "catalogue"
+
+
+def _made(train: Train, folder: Path, lines: list[str], embedder: Embedder) -> None:
     if not (folder / "built").exists():
-        folder.mkdir(parents=True, exist_ok=True)
         source, warm = folder / "items.jsonl", folder / "interactions.csv"
         source.write_text("\n".join(lines) + "\n", encoding="utf-8")
         build(source, folder / "catalogue", embedder)
@@ -56,7 +64,6 @@ def catalogue_of(train: Train) -> Path:
             warm.write_text("user,item,rating,timestamp\n" + "".join(told), encoding="utf-8")
             fit_catalogue(Catalogue.open(folder / "catalogue", embedder), warm, seed=train.seed)
         (folder / "built").touch()
-    return folder / "catalogue"
 
 
 class FreeForm:
