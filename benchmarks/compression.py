@@ -40,7 +40,7 @@ def vectors(args: argparse.Namespace) -> None:
     every = (every / np.linalg.norm(every, axis=1, keepdims=True)).astype(np.float32)
     queries = every[rng.choice(len(every), 200, replace=False)]
     exact = _best(queries @ every.T, 10)
-    step = np.abs(every).max(axis=0) / 127
+    step = (np.abs(every).max(axis=0) / 127).astype(np.float32)
     small = np.round(every / step).astype(np.int8)
     bits = np.packbits(every > 0, axis=1)
     forms: dict[str, tuple[int, Callable[[Floats], Floats]]] = {
@@ -80,7 +80,11 @@ def _bytes(small: NDArray[np.int8], step: Floats) -> Callable[[Floats], Floats]:
 
 
 def _bits(bits: NDArray[np.uint8]) -> Callable[[Floats], Floats]:
-    return lambda q: -np.bitwise_count(bits ^ np.packbits(q > 0, axis=1)).sum(axis=1, dtype=np.float32)[None]
+    def score(q: Floats) -> Floats:
+        differ = np.bitwise_count(bits ^ np.packbits(q > 0, axis=1)).sum(axis=1)
+        return -differ[None].astype(np.float32)
+
+    return score
 
 
 def learned(args: argparse.Namespace) -> None:
@@ -147,7 +151,7 @@ def model(args: argparse.Namespace) -> None:
                 path = Path(folder) / f"{name}.gguf"
                 params = c.llama_model_quantize_default_params()
                 params.ftype, params.allow_requantize, params.nthread = form, True, 1
-                if c.llama_model_quantize(str(bundled_gguf()).encode(), str(path).encode(), ctypes.byref(params)):
+                if c.llama_model_quantize(str(bundled_gguf()).encode(), str(path).encode(), ctypes.pointer(params)):
                     _row(name, "-", "llama.cpp refuses", "-", "-")
                     continue
             llm = GGUF(path, name=name, threads=1)
@@ -155,7 +159,7 @@ def model(args: argparse.Namespace) -> None:
             found = familiarity(llm, Path(folder) / name, titles, domain=args.domain)
             took = time.perf_counter() - began
             llm.close()
-            rho = float(spearmanr(found.values, wanted).statistic)
+            rho = float(np.asarray(spearmanr(found.values, wanted))[0])
             _row(name, f"{path.stat().st_size / 1e6:.0f}", f"{rho:.3f}", f"{found.weight:.2f}", f"{len(titles) / took:.1f}")  # fmt: skip  # noqa: E501
     sys.stdout.write(f"\n{len(titles)} titles of {args.items.parent.name}, one thread, seed {args.seed}\n")
 

@@ -170,5 +170,5 @@ def _judged(booster: Any, cases: Sequence[_Case]) -> Tuned:
     return Tuned(ranker, float(table[0].mean()), gain, error, len(people))
 
 
-def _ndcg(case: _Case, scores: Floats) -> float:
+def _ndcg(case: _Case, scores: NDArray[np.floating]) -> float:
     return float(ndcg(scores[None], case.gold[None], np.array([case.total]))[0])
