@@ -190,6 +190,19 @@ def test_how_strongly_it_is_said(film: Vocabulary, text: str, strength: float) -
     assert [e.strength for e in (*update.likes, *update.dislikes)] == [strength]
 
 
+def test_feedback_changes_the_next_list_and_is_undone(films: Catalogue) -> None:
+    r = Recommender(films, None)
+    state, first = r.reply(Conversation(), "I loved Spirited Away and Ratatouille")
+    shown = [x.item for x in first.recommendations]
+    state, reply = r.reply(state, "too long, the third")
+    assert [e.item_id for e in state.profile.dislikes] == [shown[2].id] and state.profile.wishes
+    assert shown[2].id not in {x.item.id for x in reply.recommendations}
+    state, reply = r.reply(state, "undo")
+    assert not state.profile.dislikes and not state.profile.wishes
+    state, reply = r.reply(state, "I have seen the first one")
+    assert state.profile.seen and state.profile.seen[0] not in {x.item.id for x in reply.recommendations}
+
+
 def test_used_to_today_and_never(film: Vocabulary) -> None:
     assert read("I used to love westerns", film).empty
     today = read("not in the mood for horror tonight", film)

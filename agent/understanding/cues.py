@@ -70,7 +70,7 @@ def cues(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
                     continue  # "turns into"
                 found.append(Cue(i, j, kind, key))
         found += _too(words, gap, i)
-        found += _opinion(words, gap, i) or _felt(words, gap, i)
+        found += _opinion(words, gap, i) or _felt(words, gap, i) or _judged(words, gap, i)
         if words[i].text == "是" and (not i or gap[i]) and _refused(words, i):
             found.append(Cue(i, i + 1, "like", "是"))  # "不是恐怖片，是惊悚片"
         if words[i].text == "to" and i > 1 and any(w.text.startswith("prefer") for w in words[max(0, i - 8) : i - 1]):
@@ -108,6 +108,19 @@ def _opinion(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
             loose += 1
             if loose > 3:
                 break
+    return []
+
+
+def _judged(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
+    """ "I find Wes Anderson tiresome": the word that values, with who finds it before what is found so."""
+    if words[i].text not in ("find", "found", "consider"):
+        return []
+    for j in range(i + 2, min(len(words), i + 8)):
+        if gap[j]:
+            break
+        good, bad = words[j].text in _GOOD, words[j].text in _BAD
+        if (good or bad) and (j + 1 == len(words) or gap[j + 1]):
+            return [Cue(j, j + 1, "back_like" if good else "back_dislike", "opinion")]
     return []
 
 

@@ -50,6 +50,11 @@ def pointed(w: Words, shown: Sequence[str], vocabulary: Vocabulary) -> list[Ment
             "half",
             "world",
             "person",
+            "thought",
+            "thoughts",
+            "look",
+            "chance",
+            "viewing",
         ):
             add(i - (before == "the"), tail, _ORDINALS[text])
         elif text.isdigit() and after in ("st", "nd", "rd", "th") and before == "the":
@@ -69,11 +74,12 @@ def pointed(w: Words, shown: Sequence[str], vocabulary: Vocabulary) -> list[Ment
         ):
             add(i, min(len(texts), i + 4), -1)
         elif (
-            text.isdigit()
-            and len(text) < 3
+            (text.isdigit() or (text in _NUMBERS and before in ("number", "option", "item")))
+            and len(text) < 3 + 3 * (not text.isdigit())
             and (before in ("number", "no", "nr", "like", "option", "item") or len(texts) <= 2)
         ):
-            add(i - (before in ("number", "no", "nr", "option", "item")), i + 1, int(text))
+            place = int(text) if text.isdigit() else _NUMBERS[text]
+            add(i - (before in ("number", "no", "nr", "option", "item")), i + 1, place)
     for match in matches(w.words, vocabulary, w.gap):
         if (
             match.kind in ("person", "value", "alias")

@@ -243,7 +243,7 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 forward = not back and any(isinstance(e, Mention) for e in _until_cue(clause, at))
                 if not forward and not back and _heads_list(parts, number, at):
                     forward = True
-                if new == "dislike" and back and not before and not older:
+                if element.text in ("too", "太") and not before and not older:
                     forward = True  # "too long, the third one"
                 if forward or (not back and not before and not older):
                     if new == "exclude" and hedged:
@@ -322,7 +322,8 @@ def _after_now(words: Sequence[str], cue: Cue, clause: Clause) -> bool:
 
 
 def _pronoun(words: Sequence[str], clause: Clause) -> bool:
-    return bool(_PRONOUNS & set(words[clause.start : clause.end]))
+    own = words[clause.start : clause.end]
+    return any(w in _PRONOUNS and own[max(0, k - 1)] != "其" for k, w in enumerate(own))  # "其他" is no "他"
 
 
 def _until_cue(clause: Clause, at: int) -> list[Cue | Mention]:
@@ -388,7 +389,7 @@ def _backwards(
                     m
                     for m in target
                     if not m.cued
-                    or m.state == "neutral"
+                    or m.state in ("neutral", "seen")
                     or new == "must"
                     or ((m.cue is not None and m.cue.kind == "want") and new != "like")
                 ]
@@ -402,7 +403,7 @@ def _backwards(
             mention.state == "exclude"
             and new in ("dislike", "neutral", "like")
             and not (new == "like" and _pronoun(words, clause))
-            and not _carried(mention, clause)
+            and (not _carried(mention, clause) or (mention.cue is not None and _EXCEPT.match(mention.cue.text)))
         ):
             continue
         mention.known = mention.known or mention.state == "seen"
