@@ -76,7 +76,7 @@ def _half(small: NDArray[np.float16]) -> Callable[[Floats], Floats]:
 
 
 def _bytes(small: NDArray[np.int8], step: Floats) -> Callable[[Floats], Floats]:
-    return lambda q: (q * step) @ small.T.astype(np.float32)
+    return lambda q: np.asarray((q * step) @ small.T.astype(np.float32), np.float32)
 
 
 def _bits(bits: NDArray[np.uint8]) -> Callable[[Floats], Floats]:
