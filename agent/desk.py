@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field
 from snowmelt.agent.answers import nothing_fits
+from snowmelt.agent.phrases import Language
 from snowmelt.agent.ranking import rank
 from snowmelt.agent.reasons import explain_all
 from snowmelt.agent.recommender import Recommender
@@ -121,7 +122,7 @@ class Desk:
             self.listed = self._chosen(list(dict.fromkeys(ids))[:MOST], profile)
             self.degraded = False
         else:
-            found, self.degraded = self.recommender.ranked(profile, _bounded(limit))
+            found, self.degraded = self.recommender.ranked(profile, _bounded(limit), language=self._language)
             if not found:
                 raise InputError(nothing_fits(self.recommender.catalogue, profile, "en"))
             self.listed = tuple(found)
@@ -161,6 +162,11 @@ class Desk:
             limits=[c.words() for c in profile.constraints], wishes=[c.words() for c in profile.wishes],
         )  # fmt: skip
 
+    @property
+    def _language(self) -> Language | None:
+        """Of reasons: that of the conversation where there is one; None: of what was last remembered."""
+        return self.conversation.language if self._heard is not None else None
+
     def _row(self, id_: str) -> int:
         rows = self.recommender.catalogue.rows
         if id_ not in rows:
@@ -177,7 +183,7 @@ class Desk:
                     raise InputError(f"{item.id}: does not meet the limit “{limit_words(limit, 'en')}”; take others")
             if item.id in {*profile.seen, *profile.liked_ids, *profile.disliked_ids}:
                 raise InputError(f"{item.id}: the person knows it already; take others")
-        reasons = explain_all(catalogue, items, profile)
+        reasons = explain_all(catalogue, items, profile, self._language)
         count = len(items)
         return tuple(
             Recommendation(item=item, score=(count - i) / count, reasons=r, signals={"chosen": (count - i) / count})

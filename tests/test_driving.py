@@ -194,6 +194,7 @@ def test_chinese(recommender: Recommender) -> None:
         recommender, call("recommend"), "给你挑了几部温暖的片子。", said="我喜欢千与千寻，不要恐怖片"
     )
     assert reply.text == "给你挑了几部温暖的片子。" and state.language == "zh" and not reply.degraded
+    assert "千与千寻" in reply.recommendations[0].reason and "like " not in reply.recommendations[0].reason
 
 
 def test_numbers_and_addresses_of_people_are_masked(recommender: Recommender) -> None:
