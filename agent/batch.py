@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from snowmelt.agent.llm import LLM, open_llm
 from snowmelt.agent.parts import Part, asked, cut, rows
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.settings import api_key_for
@@ -108,18 +107,12 @@ def open_recommender(task: Task) -> Recommender:
     from snowmelt.retrieval.embedding import open_embedder
     from snowmelt.retrieval.generation import current, read_manifest
 
-    llm: LLM | None = None
-    if task.model is not None:
-        llm = open_llm(task.model, base_url=task.base_url, api_key=api_key_for(task.base_url))
-        if task.model.startswith("openai:"):
-            from snowmelt.agent.privacy import Masked
-
-            llm = Masked(llm)
     folder = current(task.directory)
     spec = read_manifest(folder).get("spec", "") if folder else ""
     hosted = spec.startswith("http")
     embedder = open_embedder(spec, api_key=api_key_for(spec.partition("#")[0])) if hosted else None
-    return Recommender.open(task.directory, llm, embedder=embedder)
+    key = api_key_for(task.base_url) if task.model else None
+    return Recommender.open(task.directory, task.model, base_url=task.base_url, api_key=key, embedder=embedder)
 
 
 def batch(
