@@ -5,7 +5,6 @@ scores before the model is asked, so that the model's word is bounded by what is
 (`python benchmarks/after.py`). Always: an item that is another one's twin comes last.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent.types import Profile
 from snowmelt.retrieval.catalogue import Catalogue
+from snowmelt.retrieval.domains import title_key
 from snowmelt.retrieval.errors import InputError
 
 Floats = NDArray[np.float32]
@@ -165,15 +165,11 @@ def _twins(catalogue: Catalogue, profile: Profile, rows: Sequence[int]) -> set[i
     met: dict[str, list[int]] = {}
     for id_ in (*profile.liked_ids, *profile.disliked_ids, *profile.seen):
         if id_ in catalogue.rows:
-            met.setdefault(_key(catalogue.titles[catalogue.rows[id_]]), []).append(catalogue.rows[id_])
+            met.setdefault(title_key(catalogue.titles[catalogue.rows[id_]]), []).append(catalogue.rows[id_])
     found = set()
     for i, row in enumerate(rows):
-        same = met.setdefault(_key(catalogue.titles[row]), [])
+        same = met.setdefault(title_key(catalogue.titles[row]), [])
         if same and float((catalogue.vectors[same] @ catalogue.vectors[row]).max()) >= TWINS:
             found.add(i)
         same.append(row)
     return found
-
-
-def _key(title: str) -> str:
-    return re.sub(r"\W+", " ", title.casefold()).strip()

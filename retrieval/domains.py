@@ -96,8 +96,8 @@ class Verdict:
 
 def distance(target: Domain, source: Domain) -> Distance:
     """How near the source is to the target; nothing is fitted."""
-    own = {_key(t) for t in target.titles}
-    same = np.mean([_key(t) in own for t in source.titles])
+    own = {title_key(t) for t in target.titles}
+    same = np.mean([title_key(t) in own for t in source.titles])
     a, b = (np.asarray(d.content.vectors[_some(len(d.titles))], np.float64) for d in (target, source))
     axes = np.linalg.svd(np.concatenate([a, b]) - np.concatenate([a, b]).mean(axis=0), full_matrices=False)[2][:AXES]
     near = float((a @ b.T).max(axis=1).mean())
@@ -187,12 +187,12 @@ def joined(target: Domain, sources: Sequence[Domain]) -> tuple[Sparse, Content, 
     at: dict[str, int] = {}
     own: dict[str, int] = {}
     for row, title in enumerate(target.titles):
-        own.setdefault(_key(title), row)
+        own.setdefault(title_key(title), row)
     rows, columns, places, vectors, start = [], [], [], [np.asarray(target.content.vectors, np.float32)], 0
     for domain in (target, *sources):
         place = np.arange(start, start + len(domain.titles))
         if domain is not target:
-            here = np.array([own.get(_key(title), -1) for title in domain.titles])
+            here = np.array([own.get(title_key(title), -1) for title in domain.titles])
             alike = np.einsum("ij,ij->i", domain.content.vectors, vectors[0][here])
             same = (here >= 0) & (alike >= SAME)
             place = np.where(same, here, start + np.cumsum(~same) - 1)
@@ -229,5 +229,6 @@ def _some(count: int, most: int = 2000) -> Rows:
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
-def _key(title: str) -> str:
+def title_key(title: str) -> str:
+    """Titles that differ in case and punctuation alone have the same."""
     return re.sub(r"\W+", " ", title.casefold()).strip()

@@ -10,25 +10,10 @@ from snowmelt.retrieval import arrivals, fitting
 from snowmelt.retrieval.catalogue import Catalogue, build
 from snowmelt.retrieval.items import Item
 from snowmelt.retrieval.learned import fit_behaviour
+from test_learned import Letters, kind
 
 sparse = pytest.importorskip("scipy.sparse", reason="pip install snowmelt[fit]")
 pytest.importorskip("implicit", reason="pip install snowmelt[fit]")
-
-
-class Letters:
-    """An embedder of two numbers: is it tea or coffee."""
-
-    id, spec, dim = "letters", "letters", 4
-
-    def documents(self, texts):
-        rows = np.array([[t.count("tea"), t.count("coffee"), 0.1, len(t) % 7 / 20] for t in texts], np.float32)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-    queries = documents
-
-
-def kind(i: int) -> str:
-    return "tea" if i % 2 else "coffee"
 
 
 ITEMS = [Item(f"i{i}", f"{kind(i)} number {i}", "", {"kind": (kind(i),)}) for i in range(30)]
