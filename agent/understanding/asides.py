@@ -105,6 +105,9 @@ _MEANT = re.compile(
 _DELETE = re.compile(
     r"\b(?:forget|remove|delete|erase|drop|scratch|take (?:\S+ ){0,4}?(?:off|out|away|back)|strike|unlike|cross out|get rid of|scrap)\b|删掉|删除|去掉|忘掉|忘了|移除|取消|划掉|拿掉|撤掉|抹掉"  # noqa: E501
 )
+_REMOVE = re.compile(
+    r"(?:please |can you |could you )*(?:remove|delete|erase|unlike|take)\b.*\b(?:from|off|out of)\b", re.ASCII
+)
 _FINE = re.compile(
     r"\b(?:fine|ok|okay|alright|allowed|welcome|acceptable|not a problem|no problem)(?: \w+){0,2} (?:after all|again|now|too|actually|really)\b|\b(?:is|are) (?:fine|ok|okay) (?:after all|by me|with me)|\bdont mind\b.*\bafter all|\b(?:you )?can (?:show|include)\b|其实(?:也)?(?:可以|行|没关系)|也(?:可以|行|没关系|无所谓|能接受)(?:了)?|又可以了|可以(?:了|看了)|没关系了|不介意了"  # noqa: E501
 )
@@ -136,6 +139,8 @@ def corrections(line: str, mentions: Sequence[Mention], before: Profile, vocabul
         for mention in known:
             spent.append(mention)
             removed += _dropped(mention.match.targets, before)  # type: ignore[union-attr]
+    elif _REMOVE.match(line) and not known:
+        spent += mentions  # what was never noted cannot be taken off
     elif _MEANT.search(line) and len(mentions) > 0:
         for mention in known:
             if mention.state in ("exclude", "dislike", "neutral") or (

@@ -21,6 +21,7 @@ _ASKS = re.compile(
 _OFFERED = re.compile(r"are there|is there|do you|have you|does (?:it|the)|did you")
 _ASKS_ZH = re.compile(r"是不是|难道|好看吗$|好不好看$|怎么样$|多久能|几点|谁演的|哪年的$|多少钱$|什么时候")
 _EXCEPT = re.compile(r"except|apart from|aside from|other than|besides|save for|除")
+_ONWARD = re.compile(r"nothing|without|anything|everything|except|excluding|no more|leave out|rule out")
 _FRESH = words_named("fresh")
 _FINAL = {"no": "exclude", "not really": "dislike", "not so much": "dislike", "not at all": "dislike"}
 _HARD = frozenset(".!?;\n。！？；…")
@@ -240,6 +241,12 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                     and not any(isinstance(e, Mention) for e in clause.elements[at:])
                 ):
                     continue  # "I just never pick them"
+                if (
+                    kind == "exclude"
+                    and not any(isinstance(e, Mention) for e in clause.elements[at:])
+                    and _ONWARD.match(element.text)
+                ):
+                    continue  # "a whodunit, but nothing made before 1960"
                 forward = not back and any(isinstance(e, Mention) for e in _until_cue(clause, at))
                 if not forward and not back and _heads_list(parts, number, at):
                     forward = True
