@@ -195,7 +195,7 @@ def _items(subject: Subject, told: Part) -> None:
     told["log_popularity_difference"] = usual["log-popularity difference"]
     told["coverage"], told["gini"] = usual["coverage@10"], usual["Gini"]
     told["coverage_times_popularity"] = usual["coverage@10"] / max(rows[0]["coverage@10"], 1e-9)
-    for i, name in enumerate(("NDCG@10", "share of places for the long tail")):
+    for i, name in enumerate(("NDCG@10", "long tail, share")):
         points = [(d, one[i + 1]["mean"], one[i + 1]["low"], one[i + 1]["high"]) for d, *_ in curve for one in
                   [next(c for c in curve if c[0] == d)] if one[i + 1]["mean"] is not None]  # fmt: skip
         if points:

@@ -8,6 +8,7 @@ know the person know even what this one person likes, which is more than a selle
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from snowmelt.agent import Recommender
@@ -106,10 +107,9 @@ class _Seller:
         return tokenise(self._text(item))[:60]
 
 
-def _worst(classes: Sequence[Mapping]) -> str:
-    first, name = classes[0], f"lift into top {TOP}"
+def _worst(classes: Sequence[Mapping[str, Any]]) -> str:
+    first, told = classes[0], classes[0][f"lift into top {TOP}"]
     return (
-        f"Worst class: {first['kind']} ({100 * first[name]['mean']:.1f} points, {first['pairs']} pairs): an item that "
-        "says what liked items say is near to them for every text signal, and nothing in a text tells a copy from kin."
-        if first[name]["mean"] > 0.02 else f"No class gains more than two points; the most: {first['kind']}."
-    )  # fmt: skip
+        f"Worst class with {ENOUGH} pairs or more: {first['kind']}, {100 * told['mean']:+.1f} points over padding "
+        f"({first['pairs']} pairs of {first['items']} items)."
+    )

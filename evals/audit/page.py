@@ -80,6 +80,8 @@ def _part(name: str, part: Part) -> str:
     for caption, picture in part.get("pictures", {}).items():
         parts.append(f"<p class=dimmed>{escape(caption)}</p>{picture}")
     for caption, told in part.get("tables", {}).items():
+        if not told:
+            continue
         closed = len(told) > 12
         table = f"<div class=scroll><table><caption>{escape(caption)}</caption>{_rows(told)}</table></div>"
         parts.append(f"<details><summary>{escape(caption)}</summary>{table}</details>" if closed else table)
