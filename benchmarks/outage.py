@@ -3,7 +3,7 @@
     python benchmarks/outage.py CATALOGUE --seconds 60 --rate 5 --deadline 8
 
 The endpoint is the tests' server, which answers at once, behind a relay on loopback. First it answers; then the relay
-takes connections and says nothing; then it answers again. Latencies are those of all requests that began during the outage.
+takes connections and says nothing; then it answers again. Latencies are of all requests that began during the outage.
 """
 
 import argparse
