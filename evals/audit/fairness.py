@@ -182,7 +182,7 @@ def _items(subject: Subject, told: Part) -> None:
     popular = np.argsort(-counts, kind="stable")
     top = np.array([[r for r in popular[: FIRST + len(own)] if r not in own][:FIRST] for own in liked])
     rows, curve = [_shown(subject, "popularity", top, liked, counts)], []
-    for discovery in DIAL:
+    for discovery in DIAL[::2] if subject.quick else DIAL:
         lists = _lists(subject, recommender, people, After(discovery=discovery))
         name = f"discovery {discovery:g}" + (", the default" if discovery == USUAL.discovery else "")
         rows.append(_shown(subject, name, lists, liked, counts))

@@ -46,7 +46,7 @@ def measure(subject: Subject) -> Part:
     rows: list[dict[str, Any]] = [{"fake people": "none", **_told(few, clean, pushed, clean, base, recommender)}]
     lifts, losses = [], []
     for share in (0.05,) if subject.quick else (0.01, 0.05):
-        for kind in KINDS:
+        for kind in ("bandwagon",) if subject.quick else KINDS:
             fakes = fake_people(likes, pushed, kind, share, rng)
             lists = _lists(few, recommender, fakes)
             told = _told(few, lists, pushed, clean, base, recommender)
