@@ -121,7 +121,7 @@ def main() -> None:
     best = max((n for n in found if n != "ours"), key=lambda n: np.mean([r[1] for r in found[n]]))
     mine, other = (np.array([r[1] for r in found[n]]) for n in ("ours", best))
     ratio = mine.mean() / max(other.mean(), 1e-9)
-    sys.stdout.write(f"at 10: {ratio:.2f} times {best}; more than {best} by {interval(mine - other)}\n")
+    sys.stdout.write(f"at 10: {ratio:.2f} times {best}; more than {best} by {interval((mine - other).tolist())}\n")
 
 
 if __name__ == "__main__":

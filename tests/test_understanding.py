@@ -108,6 +108,10 @@ def test_what_means_nothing_adds_nothing(film: Vocabulary, text: str) -> None:
         ("no horror or war", {("genres", "none", ("horror",)), ("genres", "none", ("war",))}),
         ("除了恐怖片都行", {("genres", "none", ("horror",))}),
         ("only comedies", {("genres", "any", ("comedy",))}),
+        (
+            "nothing with ghosts, it has to be under two hours",
+            {("themes", "none", ("ghosts",)), ("runtime", "le", 120.0)},
+        ),
         ("preferably under two hours", set()),
         ("最好不超过一百分钟", set()),
         ("around 50 minutes", set()),

@@ -53,7 +53,7 @@ def changed(line: Line, constraints: Sequence[Constraint], schema: Schema) -> li
         for c in bounds:
             amount = amount_of(match, "a", schema, cols, c.attribute)
             bare = not (match["unita"] or match["prea"])
-            if bare and not 0.2 * c.value <= float(match["na"]) <= 5 * c.value:
+            if bare and isinstance(c.value, float) and not 0.2 * c.value <= float(match["na"]) <= 5 * c.value:
                 continue  # "换一批" is no new limit
             if amount is not None and amount.column == c.attribute and amount.value != c.value:
                 start, end = line.tokens(match.start(), match.end())

@@ -420,7 +420,7 @@ def _backwards(
 
 def _carried(mention: Mention, clause: Clause) -> bool:
     """Does its state come from a clause before ("no plastic, steel I love")?"""
-    return mention.cue is not None and mention.cue.start < clause.start
+    return mention.cue is not None and mention.cue.start < clause.start <= mention.start
 
 
 def _sessions(parts: Sequence[Clause]) -> None:
