@@ -93,7 +93,7 @@ def main() -> None:
     for name, (target, source) in chosen.items():
         source = liked_often(source)
         X, together, _ = joined(target, [source])
-        able, kind = able_to_judge(X, len(target.titles))
+        able, kind = able_to_judge(X, target)
         test = np.random.default_rng([seed, 0x7E]).permutation(able)[: min(TESTED, len(able) // 5)]
         people = names_of(target, source)
         gone = {people[i] for i in test}

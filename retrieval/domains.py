@@ -26,6 +26,7 @@ Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
 HOME = "home"  # what the tables call the target
 JUDGES = 300  # people of the target who are played as new
 FEWEST = 30  # of them, below which there is nothing to measure with
+SURE = 1.64  # standard errors that a gain must be above 0 where (nearly) nobody is known in both: it seldom is one
 REVEALED = (1, 5)
 SAME = 0.6  # cosine from which items of two domains with the same title are one
 AXES = 32  # principal axes in which distributions of vectors are compared
@@ -81,7 +82,8 @@ class Verdict:
     def helps(self) -> bool:
         if self.judges < FEWEST:
             return self.distance.promising
-        return self.with_ > max(self.without, self.beside or 0.0)
+        gain = self.with_ - max(self.without, self.beside or 0.0)
+        return gain > (0.0 if self.distance.shared >= FEWEST else SURE * self.error)
 
     @property
     def why(self) -> str:
@@ -128,7 +130,7 @@ def judged(target: Domain, sources: Sequence[Domain], seed: int = 0) -> Verdict:
     """Play people of the target as new with the sources and without them, both at the weights before learning. The
     distance is that of the last source."""
     far, (X, content, _) = distance(target, sources[-1]), joined(target, sources)
-    able, kind = able_to_judge(X, len(target.titles))
+    able, kind = able_to_judge(X, target)
     judges = np.random.default_rng([seed, 0xD0]).permutation(able)[: min(JUDGES, len(able) // 4)]
     if len(judges) < FEWEST:
         return Verdict(far, kind, len(judges), 0.0, 0.0, 0.0)
@@ -137,13 +139,14 @@ def judged(target: Domain, sources: Sequence[Domain], seed: int = 0) -> Verdict:
     return Verdict(far, kind, len(judges), float(without.mean()), float(with_.mean()), error)
 
 
-def able_to_judge(X: Sparse, count: int) -> tuple[Rows, str]:
+def able_to_judge(X: Sparse, target: Domain) -> tuple[Rows, str]:
     """Who can be played as new, and how: people known elsewhere where there are enough, else those with two likes.
 
-    The first `count` columns of `X` are the target's.
+    The target's people and items come first in `X`.
     """
-    here = np.diff(X[:, :count].indptr)
-    there = np.diff(X.indptr) - here
+    people, count = len(set(target.people)), len(target.titles)
+    here = np.diff(X[:people, :count].indptr)
+    there = np.diff(X[:people].indptr) - here
     both = np.flatnonzero((here > 0) & (there > 0))
     return (both, "known elsewhere") if len(both) >= FEWEST else (np.flatnonzero(here > 1), "new")
 
