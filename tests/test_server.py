@@ -507,7 +507,11 @@ def test_a_catalogue_that_breaks_while_serving_keeps_the_old_one(small: Path, tm
 
     async def watched() -> None:
         task = asyncio.create_task(rooms.keep_fresh(lambda name, error: heard.append((name, error))))
-        (copy / "current").write_text("gen-99")
+        broken = copy / "gen-99-abcdef"
+        broken.mkdir()
+        (broken / "readers").touch()
+        (broken / "manifest.json").write_text("{")
+        (copy / "current").write_text(broken.name)
         for _ in range(40):
             await asyncio.sleep(0.1)
             if heard:
