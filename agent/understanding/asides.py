@@ -35,12 +35,10 @@ def command_of(line: str) -> Command | None:
     """The command in a folded line, content or not (`skip` only if there is nothing else in it)."""
     patterns = _patterns()
     commands: tuple[Command, ...] = ("skip", "undo", "start_over", "about_me", "why", "more", "show")
-    found = next((c for c in commands if patterns[c].search(line.strip())), None)
+    found: Command | None = next((c for c in commands if patterns[c].search(line.strip())), None)
     if found is None and (sentences := re.split(r"[.!?;。！？；\n]+", line))[1:]:
-        alone = {
-            s.strip(): c for s in sentences for c in ("more", "why", "start_over") if patterns[c].search(s.strip())
-        }
-        found = next(iter(alone.values()), None)
+        few: tuple[Command, ...] = ("more", "why", "start_over")
+        found = next((c for s in sentences for c in few if patterns[c].search(s.strip())), None)
     if found is None and any(_OTHERS.fullmatch(s.strip()) for s in re.split(r"[,，.!;。！；]", line)):
         found = "more"
     return found
