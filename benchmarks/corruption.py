@@ -4,9 +4,9 @@
     python benchmarks/corruption.py index [--runs 500] [--seed 0]
 
 gguf: each run damages a copy of the embedded model (bytes flipped or set in the header, in the vocabulary, anywhere;
-blocks of zeros; the end cut off) and asks the code of the model's own process (`agent/worker.py`) to load it and
-answer. That process is forked from this one, with 6 GB of address space, instead of started (a second less each). It
-may answer, say an error of ours, or die; this process must live, and see which. An exception of another kind counts as
+blocks of zeros; the end cut off) and asks the code of the model's own process (`agent/service/worker.py`) to load it
+and answer. That process is forked from this one, with 6 GB of address space, instead of started (a second less each).
+It may answer, say an error of ours, or die; this process must live, and see which. An exception of another kind counts as
 a failure. index: each run damages one file of a catalogue (the same ways, or removes it) and opens it in a process of
 its own: it must open whole, rebuilt if need be, or say InputError; then indexing the source again must give a whole
 catalogue. A crash, another exception, or a list that is not whole counts as a failure. Exit code 1 if there is one.
@@ -28,8 +28,8 @@ from pathlib import Path
 
 import numpy as np
 from kill_index import Hashing, version
-from snowmelt.agent import worker
 from snowmelt.agent.llm import bundled_gguf
+from snowmelt.agent.service import worker
 from snowmelt.retrieval import generation
 from snowmelt.retrieval.catalogue import Catalogue, build
 from snowmelt.retrieval.errors import InputError
@@ -122,7 +122,7 @@ def model_process(path: Path) -> str:
 
 def gguf(runs: int, seed: int, model: Path) -> int:
     import llama_cpp  # noqa: F401  # before the forks
-    from snowmelt.agent import gguf as _  # noqa: F401
+    from snowmelt.agent.models import gguf as _  # noqa: F401
 
     dice, outcomes, failures = random.Random(seed), Counter[str](), 0
     whole = model.read_bytes()
