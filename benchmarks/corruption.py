@@ -6,7 +6,7 @@
 gguf: each run damages a copy of the embedded model (bytes flipped or set in the header, in the vocabulary, anywhere;
 blocks of zeros; the end cut off) and asks the code of the model's own process (`agent/service/worker.py`) to load it
 and answer. That process is forked from this one, with 6 GB of address space, instead of started (a second less each).
-It may answer, say an error of ours, or die; this process must live, and see which. An exception of another kind counts as
+It may answer, say an error of ours, or die; this process must live, and see which. Another exception counts as
 a failure. index: each run damages one file of a catalogue (the same ways, or removes it) and opens it in a process of
 its own: it must open whole, rebuilt if need be, or say InputError; then indexing the source again must give a whole
 catalogue. A crash, another exception, or a list that is not whole counts as a failure. Exit code 1 if there is one.
