@@ -63,19 +63,19 @@ def index(args: Namespace) -> int:
 
 
 def fit(args: Namespace) -> int:
-    from snowmelt.agent.learning import fit as run
+    from snowmelt.agent.service.learning import fit as run
 
     return run(args)
 
 
 def transfer(args: Namespace) -> int:
-    from snowmelt.agent.learning import transfer as run
+    from snowmelt.agent.service.learning import transfer as run
 
     return run(args)
 
 
 def tune(args: Namespace) -> int:
-    from snowmelt.agent.learning import tune as run
+    from snowmelt.agent.service.learning import tune as run
 
     return run(args)
 
@@ -226,7 +226,7 @@ def doctor(args: Namespace) -> int:
 
 
 def serve(args: Namespace) -> int:
-    from snowmelt.agent.server import serve as run
+    from snowmelt.agent.service.server import serve as run
 
     _matching(args)
     return run(
@@ -270,7 +270,7 @@ def mcp(args: Namespace) -> int:
 
 
 def keys(args: Namespace) -> int:
-    from snowmelt.agent.server import manage_keys
+    from snowmelt.agent.service.server import manage_keys
 
     if args.action in ("add", "revoke") and not args.name:
         raise InputError(f"keys {args.action}: {'whose? give a tenant' if args.action == 'add' else 'which? see list'}")

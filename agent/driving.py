@@ -21,10 +21,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from snowmelt.agent.desk import Desk
 from snowmelt.agent.dialogue import Heard, hear, told, turn
-from snowmelt.agent.endpoint import count_tokens
 from snowmelt.agent.langchain import kit
-from snowmelt.agent.langchain_model import in_time
 from snowmelt.agent.llm import ModelError
+from snowmelt.agent.models.endpoint import count_tokens
+from snowmelt.agent.models.langchain_model import in_time
 from snowmelt.agent.phrasing import fit_to_show
 from snowmelt.agent.privacy import masked
 from snowmelt.agent.recommender import Recommender

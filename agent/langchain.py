@@ -23,8 +23,8 @@ from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, Field, RootModel
 from snowmelt.agent.desk import Desk
-from snowmelt.agent.langchain_model import LangChainLLM
 from snowmelt.agent.llm import Message
+from snowmelt.agent.models.langchain_model import LangChainLLM
 from snowmelt.agent.ranking import rank
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.types import Profile

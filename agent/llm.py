@@ -135,7 +135,7 @@ def open_llm(
     if kind == "gguf" and rest:
         return _open_gguf(Path(rest).expanduser(), spec)
     if kind == "openai" and rest:
-        from snowmelt.agent.hosted import HostedLLM
+        from snowmelt.agent.models.hosted import HostedLLM
 
         return HostedLLM(rest, base_url=base_url, api_key=api_key)
     raise InputError(f"model {spec!r}: not a model; use local, gguf:/path/to/model.gguf or openai:NAME")
@@ -157,7 +157,7 @@ def bundled_gguf() -> Path:
 def _open_gguf(path: Path, name: str) -> LLM:
     if find_spec("llama_cpp") is None:
         raise InputError(f"model {name}: llama-cpp-python is not installed; pip install 'snowmelt[local]'")
-    from snowmelt.agent.gguf import GGUF
+    from snowmelt.agent.models.gguf import GGUF
 
     return GGUF(path, name=name)
 
@@ -170,7 +170,7 @@ def _open_langchain(model: object) -> LLM:
             f"model: a {type(model).__name__} is not a model; give a name (local, gguf:PATH, openai:NAME) or a "
             "LangChain chat model"
         )
-    from snowmelt.agent.langchain_model import LangChainLLM
+    from snowmelt.agent.models.langchain_model import LangChainLLM
 
     return LangChainLLM(model)
 

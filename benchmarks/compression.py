@@ -129,8 +129,8 @@ def model(args: argparse.Namespace) -> None:
     import llama_cpp.llama_cpp as c
     from scipy.stats import spearmanr
     from snowmelt.agent.familiarity import familiarity
-    from snowmelt.agent.gguf import GGUF
     from snowmelt.agent.llm import bundled_gguf
+    from snowmelt.agent.models.gguf import GGUF
 
     with args.items.open(encoding="utf-8") as file:
         records = [json.loads(line) for line in file]

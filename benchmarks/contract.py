@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from service import running
-from snowmelt.agent.server import manage_keys
+from snowmelt.agent.service.server import manage_keys
 
 
 def main() -> int:

@@ -28,8 +28,8 @@ from threading import Thread
 from typing import Any, cast
 
 from pydantic import BaseModel
-from snowmelt.agent.hosted import HostedLLM
 from snowmelt.agent.llm import LLM, Completion, Message, ModelError, Scores, Unsupported, validated
+from snowmelt.agent.models.hosted import HostedLLM
 from snowmelt.agent.ranking import BOUND
 from snowmelt.agent.reasons import verified
 from snowmelt.agent.recommender import Recommender

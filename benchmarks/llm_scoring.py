@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import llama_cpp.llama_cpp as c
-from snowmelt.agent.gguf import GGUF
 from snowmelt.agent.llm import bundled_gguf
+from snowmelt.agent.models.gguf import GGUF
 
 PREFIX = "Here is a list of the most famous films of all time:"
 

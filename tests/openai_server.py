@@ -19,8 +19,8 @@ from urllib.error import URLError
 
 @contextmanager
 def llama_server(model: Path, *, context: int = 768, style: str | None = None, scores: bool = True) -> Iterator[str]:
-    """The base URL of `python -m llama_cpp.server` with `model`; the process is gone at the end. `style`: its chat format
-    instead of the model's own; `scores`: with log-probabilities, which makes it slow."""
+    """The base URL of `python -m llama_cpp.server` with `model`; the process is gone at the end. `style`: its chat
+    format instead of the model's own; `scores`: with log-probabilities, which makes it slow."""
     port = free_port()
     command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--port", str(port), "--verbose"]
     command += ["false", "--n_ctx", str(context), "--logits_all", str(scores).lower(), "--interrupt_requests", "false"]

@@ -20,7 +20,7 @@ from openai_server import free_port
 PROGRAM = """
 import sys, json
 from pathlib import Path
-from snowmelt.agent.server import serve
+from snowmelt.agent.service.server import serve
 settings = json.loads(sys.argv[1])
 for name in ("tls_cert", "tls_key"):
     if settings.get(name):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from fakes import ScriptedLLM
 from snowmelt.agent.familiarity import BATCH, PROBE, domain_of, familiarity, spoken, stored
-from snowmelt.agent.gguf import GGUF
 from snowmelt.agent.llm import ModelError, bundled_gguf
+from snowmelt.agent.models.gguf import GGUF
 
 FAMOUS = ["The Godfather", "Star Wars", "Titanic", "Jaws", "Pulp Fiction", "The Matrix", "Casablanca", "Toy Story",
           "Forrest Gump", "The Lion King", "Jurassic Park", "Psycho"]  # fmt: skip

@@ -16,18 +16,18 @@ from fakes import ScriptedLLM
 from openai_server import FaultServer, fault_server, free_port
 from pydantic import BaseModel
 from service import conversation, running
-from snowmelt.agent.access import Service
-from snowmelt.agent.gate import MOST_EACH, Breaker, Budget, FairQueue, Gated
-from snowmelt.agent.hosted import HostedLLM
 from snowmelt.agent.llm import LLM, Message, ModelError, Scores, Unsupported
-from snowmelt.agent.metrics import Metrics
+from snowmelt.agent.models.hosted import HostedLLM
 from snowmelt.agent.privacy import Masked
-from snowmelt.agent.rooms import Rooms
-from snowmelt.agent.routes_talk import Pieces, answered, event_stream
-from snowmelt.agent.server import create_app
-from snowmelt.agent.store import Put, Store
+from snowmelt.agent.service.access import Service
+from snowmelt.agent.service.gate import MOST_EACH, Breaker, Budget, FairQueue, Gated
+from snowmelt.agent.service.metrics import Metrics
+from snowmelt.agent.service.rooms import Rooms
+from snowmelt.agent.service.routes_talk import Pieces, answered, event_stream
+from snowmelt.agent.service.server import create_app
+from snowmelt.agent.service.store import Put, Store
+from snowmelt.agent.service.worker import GRACE, Worker
 from snowmelt.agent.types import Conversation
-from snowmelt.agent.worker import GRACE, Worker
 from snowmelt.retrieval.catalogue import Catalogue
 from starlette.requests import Request
 
@@ -341,7 +341,9 @@ def test_the_service_lives_on_when_its_model_is_killed(films: Catalogue, tmp_pat
             _, reply = conversation(anna, "I loved Spirited Away. Just show me")
             assert len(reply["recommendations"]) == 5
             children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
-            models = [c for c in children if b"snowmelt.agent.worker" in Path(f"/proc/{c}/cmdline").read_bytes()]
+            models = [
+                c for c in children if b"snowmelt.agent.service.worker" in Path(f"/proc/{c}/cmdline").read_bytes()
+            ]
             assert len(models) == 1
             os.kill(int(models[0]), signal.SIGKILL)
             began = time.monotonic()

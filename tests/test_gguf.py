@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 import pytest
 from pydantic import BaseModel, Field
-from snowmelt.agent.gguf import GGUF, chat_tokens
-from snowmelt.agent.llamacpp import CHUNK, Engine, log_softmax
 from snowmelt.agent.llm import LLM, Message, ModelError, bundled_gguf
+from snowmelt.agent.models.gguf import GGUF, chat_tokens
+from snowmelt.agent.models.llamacpp import CHUNK, Engine, log_softmax
 from snowmelt.retrieval.errors import InputError
 
 pytestmark = pytest.mark.gguf
@@ -270,7 +270,7 @@ def test_close() -> None:
 LOAD = """
 import sys, time
 from pathlib import Path
-from snowmelt.agent.gguf import GGUF
+from snowmelt.agent.models.gguf import GGUF
 from snowmelt.retrieval.errors import InputError
 for path in sys.argv[1:]:
     try:

@@ -9,8 +9,8 @@ from typing import Literal
 import pytest
 from openai_server import FaultServer, fault_server, free_port, llama_server
 from pydantic import BaseModel
-from snowmelt.agent.hosted import HostedLLM
 from snowmelt.agent.llm import LLM, Message, ModelError, Unsupported, bundled_gguf, open_llm
+from snowmelt.agent.models.hosted import HostedLLM
 from snowmelt.retrieval.errors import InputError
 
 SECRET, KEY = "my very private taste", "sk-very-secret"
@@ -209,7 +209,7 @@ def test_counting_tokens_never_touches_the_network(monkeypatch) -> None:
     assert llm.count_tokens("hello world") == 2
     assert 2 <= llm.count_tokens("我喜欢安静的电影") <= 16
     assert llm.count_tokens("<|endoftext|>") > 1
-    monkeypatch.setattr("snowmelt.agent.endpoint._encoding", lambda: None)
+    monkeypatch.setattr("snowmelt.agent.models.endpoint._encoding", lambda: None)
     assert 2 <= llm.count_tokens("hello world") <= 6
 
 

@@ -20,9 +20,9 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests, Retriev
 from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import BaseModel
 from snowmelt.agent import Recommender
-from snowmelt.agent.gguf import GGUF
 from snowmelt.agent.langchain import LangChainLLM, SnowmeltChatModel, SnowmeltRetriever, tools
 from snowmelt.agent.llm import LLM, Message, ModelError, Unsupported, bundled_gguf, open_llm
+from snowmelt.agent.models.gguf import GGUF
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.errors import InputError
 
@@ -282,7 +282,7 @@ def test_streams_and_ends_in_time() -> None:
 
 def test_nothing_else_imports_langchain() -> None:
     code = (
-        "import sys, snowmelt.agent, snowmelt.agent.llm, snowmelt.agent.hosted, snowmelt.agent.gguf;"
+        "import sys, snowmelt.agent, snowmelt.agent.llm, snowmelt.agent.models.hosted, snowmelt.agent.models.gguf;"
         "sys.exit('langchain_core' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,7 +13,7 @@ import pytest
 from openai_server import free_port, llama_server
 from service import Running, chroma_server, conversation, events, nginx, postgres, running
 from snowmelt.agent.llm import bundled_gguf
-from snowmelt.agent.security import new_key
+from snowmelt.agent.service.security import new_key
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.chroma_server import KEPT, Server
 from snowmelt.retrieval.embedding import open_embedder

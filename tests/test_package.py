@@ -88,7 +88,7 @@ for room in ("agent", "prompts", "retrieval", "evals"):
             importlib.import_module(module.name)
 from snowmelt.prompts import render
 assert render("rank", titles="Heat") and (files("snowmelt.retrieval.demo") / "films.jsonl").is_file()
-assert (files("snowmelt.agent") / "web" / "index.html").is_file()
+assert (files("snowmelt.agent.service") / "web" / "index.html").is_file()
 """
     env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(

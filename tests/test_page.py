@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from service import Running, running
-from snowmelt.agent.store import Put, Store
+from snowmelt.agent.service.store import Put, Store
 from snowmelt.agent.types import Conversation
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.embedding import open_embedder

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from openai_server import fault_server
 from service import conversation, running
-from snowmelt.agent.hosted import HostedLLM
 from snowmelt.agent.llm import Message
+from snowmelt.agent.models.hosted import HostedLLM
 from snowmelt.agent.privacy import Masked, masked, shown
 from snowmelt.retrieval.catalogue import Catalogue
 

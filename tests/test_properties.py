@@ -109,7 +109,7 @@ class Kept(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        from snowmelt.agent.store import Store
+        from snowmelt.agent.service.store import Store
 
         self.folder = Path(tempfile.mkdtemp())
         self.open: Any = lambda: Store.open(str(self.folder / "people.db"))
@@ -125,7 +125,7 @@ class Kept(RuleBasedStateMachine):
     @rule(data=st.data(), value=st.dictionaries(st.text(max_size=5), st.text(max_size=20), max_size=3),
           expected=st.sampled_from([None, 0, 1, 2]))  # fmt: skip
     def put(self, data: st.DataObject, value: dict[str, Any], expected: int | None) -> None:
-        from snowmelt.agent.store import Conflict, Put
+        from snowmelt.agent.service.store import Conflict, Put
 
         who, id_ = data.draw(st.sampled_from(self.people)), data.draw(st.sampled_from("abc"))
         version = self.rows.get((who, "profile", id_), ({}, 0))[1]
@@ -148,7 +148,7 @@ class Kept(RuleBasedStateMachine):
     @precondition(lambda self: self.people)
     @rule(data=st.data())
     def erase(self, data: st.DataObject) -> None:
-        from snowmelt.agent.store import Gone
+        from snowmelt.agent.service.store import Gone
 
         who = data.draw(st.sampled_from(self.people))
         self.store.erase(who)

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from fakes import Answer, ScriptedLLM
-from snowmelt.agent.gguf import GGUF
 from snowmelt.agent.llm import Message, ModelError, Unsupported, bundled_gguf
+from snowmelt.agent.models.gguf import GGUF
 from snowmelt.agent.scoring import score_candidates
 
 LIKED = ["Alien", "Aliens"]

@@ -16,12 +16,12 @@ from typing import Any
 import httpx
 import pytest
 from service import Running, conversation, events, running
-from snowmelt.agent.access import Service
 from snowmelt.agent.cli import main
-from snowmelt.agent.metrics import Metrics
-from snowmelt.agent.rooms import Rooms
-from snowmelt.agent.server import create_app, manage_keys, serve
-from snowmelt.agent.store import Store
+from snowmelt.agent.service.access import Service
+from snowmelt.agent.service.metrics import Metrics
+from snowmelt.agent.service.rooms import Rooms
+from snowmelt.agent.service.server import create_app, manage_keys, serve
+from snowmelt.agent.service.store import Store
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.embedding import open_embedder
 from snowmelt.retrieval.errors import InputError

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from service import postgres as running_postgres
-from snowmelt.agent.security import RateLimit, Unreadable, change_key_file, master_keys, new_key, seal, unseal
-from snowmelt.agent.server import manage_keys
-from snowmelt.agent.store import Conflict, Gone, MasterChanged, Put, Store
+from snowmelt.agent.service.security import RateLimit, Unreadable, change_key_file, master_keys, new_key, seal, unseal
+from snowmelt.agent.service.server import manage_keys
+from snowmelt.agent.service.store import Conflict, Gone, MasterChanged, Put, Store
 from snowmelt.retrieval.errors import InputError
 
 
@@ -241,7 +241,7 @@ def test_a_database_of_before_keys_could_expire(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from snowmelt.agent.store import Put, Store
+from snowmelt.agent.service.store import Put, Store
 store = Store.open(sys.argv[1])
 person, token = store.create_person("shop")
 print(token, flush=True)

@@ -75,16 +75,16 @@ def test_schemas_and_templates_are_our_own() -> None:
                 made += [ast.unparse(k.value) for k in node.keywords if k.arg == "schema"]
             if called in ("Grammar", "Jinja2ChatFormatter", "llama_sampler_init_grammar"):
                 templates.append((name, called))
-    assert set(made) == {"schema", "Order", "Told"}  # `schema` is passed on
+    assert set(made) == {"schema", "Order", "Told", "Chosen"}  # `schema` is passed on
     assert sorted(set(templates)) == [
-        ("agent/gguf.py", "Grammar"), ("agent/gguf.py", "Jinja2ChatFormatter"),
-        ("agent/grammar.py", "llama_sampler_init_grammar"),
+        ("agent/models/gguf.py", "Grammar"), ("agent/models/gguf.py", "Jinja2ChatFormatter"),
+        ("agent/models/grammar.py", "llama_sampler_init_grammar"),
     ]  # fmt: skip
 
 
 def test_no_request_carries_a_schema_a_grammar_or_a_template() -> None:
     pytest.importorskip("fastapi")
-    from snowmelt.agent import shapes
+    from snowmelt.agent.service import shapes
 
     fields = {
         field for shape in vars(shapes).values() if hasattr(shape, "model_fields") for field in shape.model_fields

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from snowmelt.agent import Conversation, Recommender
-from snowmelt.agent.hosted import HostedLLM
+from snowmelt.agent.models.hosted import HostedLLM
 from snowmelt.agent.privacy import Masked
 from snowmelt.agent.types import Reply
 from snowmelt.evals.audit.attacks import lines

@@ -14,7 +14,8 @@ from threading import Lock, Thread
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from snowmelt.agent.endpoint import (
+from snowmelt.agent.llm import Completion, Message, ModelError, Scores, Unsupported
+from snowmelt.agent.models.endpoint import (
     BACKOFF,
     FINISH,
     FORMS,
@@ -31,7 +32,6 @@ from snowmelt.agent.endpoint import (
     response_format,
     with_schema,
 )
-from snowmelt.agent.llm import Completion, Message, ModelError, Scores, Unsupported
 from snowmelt.retrieval.errors import InputError
 
 OPENAI = "https://api.openai.com/v1"

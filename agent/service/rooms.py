@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from snowmelt.agent.gate import BUDGET, Budget, Gated
 from snowmelt.agent.llm import ModelError
 from snowmelt.agent.recommender import Recommender
+from snowmelt.agent.service.gate import BUDGET, Budget, Gated
 from snowmelt.agent.types import Entry, Profile
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.chroma_server import Server

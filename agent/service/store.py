@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snowmelt.agent.database import (
+from snowmelt.agent.service.database import (
     KEYS,
     MASTER,
     api_keys,
@@ -27,7 +27,7 @@ from snowmelt.agent.database import (
     records,
     tokens,
 )
-from snowmelt.agent.security import (
+from snowmelt.agent.service.security import (
     Unreadable,
     change_key_file,
     master_keys,

@@ -7,8 +7,8 @@ import time
 import traceback
 from urllib.parse import urlsplit
 
-from snowmelt.agent import problems
-from snowmelt.agent.metrics import Metrics
+from snowmelt.agent.service import problems
+from snowmelt.agent.service.metrics import Metrics
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST = 1_000_000  # bytes of a request's body

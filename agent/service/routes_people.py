@@ -6,12 +6,12 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from snowmelt.agent.access import Service, TheBackend, ThePerson, TheService
-from snowmelt.agent.learning import heard
-from snowmelt.agent.problems import Stop, documented
-from snowmelt.agent.rooms import Room
-from snowmelt.agent.routes_talk import Cursor, IdempotencyKey, PageSize, remembered, repeated, while_there
-from snowmelt.agent.shapes import (
+from snowmelt.agent.service.access import Service, TheBackend, ThePerson, TheService
+from snowmelt.agent.service.learning import heard
+from snowmelt.agent.service.problems import Stop, documented
+from snowmelt.agent.service.rooms import Room
+from snowmelt.agent.service.routes_talk import Cursor, IdempotencyKey, PageSize, remembered, repeated, while_there
+from snowmelt.agent.service.shapes import (
     FeedbackIn,
     FeedbackOut,
     FeedbackPage,
@@ -21,7 +21,7 @@ from snowmelt.agent.shapes import (
     profile_out,
     recommendation_out,
 )
-from snowmelt.agent.store import TOKEN_LIFE, Gone, Person, Put, Stored
+from snowmelt.agent.service.store import TOKEN_LIFE, Gone, Person, Put, Stored
 from snowmelt.agent.types import Entry, Profile
 from snowmelt.retrieval.items import Item
 

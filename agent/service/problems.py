@@ -7,9 +7,9 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
-from snowmelt.agent.rooms import Late
-from snowmelt.agent.security import Unreadable
-from snowmelt.agent.store import Conflict, Gone, MasterChanged
+from snowmelt.agent.service.rooms import Late
+from snowmelt.agent.service.security import Unreadable
+from snowmelt.agent.service.store import Conflict, Gone, MasterChanged
 from snowmelt.retrieval.errors import InputError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
-from snowmelt.agent.grammar import Grammar
-from snowmelt.agent.llamacpp import Aborted, Broken, Engine, log_softmax, log_sum
 from snowmelt.agent.llm import Completion, Message, ModelError, Scores, validated
+from snowmelt.agent.models.grammar import Grammar
+from snowmelt.agent.models.llamacpp import Aborted, Broken, Engine, log_softmax, log_sum
 from snowmelt.retrieval.errors import InputError
 
 CONTEXT = 4096  # tokens; less if the model was trained on less

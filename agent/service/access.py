@@ -9,11 +9,11 @@ from weakref import WeakValueDictionary
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from snowmelt.agent.metrics import Metrics
-from snowmelt.agent.problems import Stop
-from snowmelt.agent.rooms import Room, Rooms
-from snowmelt.agent.security import RateLimit, token_hash
-from snowmelt.agent.store import Person, Store
+from snowmelt.agent.service.metrics import Metrics
+from snowmelt.agent.service.problems import Stop
+from snowmelt.agent.service.rooms import Room, Rooms
+from snowmelt.agent.service.security import RateLimit, token_hash
+from snowmelt.agent.service.store import Person, Store
 
 T = TypeVar("T")
 LOCAL = "local"  # the tenant of a service without API keys

@@ -57,7 +57,7 @@ def heard(recommender: "Recommender", before: Profile, now: Profile, item_id: st
 def _likes(users: str, name: str) -> Iterator[tuple[str, ...]]:
     """The liked ids of everybody who has a profile in the catalogue `name` of a service's database. Raises InputError
     if nobody has."""
-    from snowmelt.agent.store import Store
+    from snowmelt.agent.service.store import Store
 
     store = Store.open(users, master_key())
     try:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from snowmelt.agent.access import TheCaller, TheService
 from snowmelt.agent.after import After
-from snowmelt.agent.metrics import KIND
-from snowmelt.agent.problems import Stop, documented
 from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.rooms import Room
-from snowmelt.agent.routes_people import WhichCatalogue
-from snowmelt.agent.routes_talk import Cursor, PageSize, while_there
-from snowmelt.agent.shapes import (
+from snowmelt.agent.service.access import TheCaller, TheService
+from snowmelt.agent.service.metrics import KIND
+from snowmelt.agent.service.problems import Stop, documented
+from snowmelt.agent.service.rooms import Room
+from snowmelt.agent.service.routes_people import WhichCatalogue
+from snowmelt.agent.service.routes_talk import Cursor, PageSize, while_there
+from snowmelt.agent.service.shapes import (
     BatchIn,
     BatchOut,
     Catalogues,

@@ -18,17 +18,17 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
-from snowmelt.agent import problems, routes_items, routes_people, routes_talk
-from snowmelt.agent.access import Service
-from snowmelt.agent.database import open_engines
-from snowmelt.agent.front import Outermost
-from snowmelt.agent.gate import Breaker, Gated
 from snowmelt.agent.llm import LLM, open_llm
-from snowmelt.agent.metrics import Metrics
 from snowmelt.agent.privacy import Masked
-from snowmelt.agent.rooms import Rooms
-from snowmelt.agent.store import Store, rotate_key_file
-from snowmelt.agent.worker import Worker
+from snowmelt.agent.service import problems, routes_items, routes_people, routes_talk
+from snowmelt.agent.service.access import Service
+from snowmelt.agent.service.database import open_engines
+from snowmelt.agent.service.front import Outermost
+from snowmelt.agent.service.gate import Breaker, Gated
+from snowmelt.agent.service.metrics import Metrics
+from snowmelt.agent.service.rooms import Rooms
+from snowmelt.agent.service.store import Store, rotate_key_file
+from snowmelt.agent.service.worker import Worker
 from snowmelt.retrieval.chroma_server import Server
 from snowmelt.retrieval.errors import InputError
 from starlette.types import ASGIApp
@@ -180,7 +180,7 @@ def create_app(service: Service, *, retention: float = 365.0, any_host: bool = F
     problems.install(app)
     for router in (routes_talk.router, routes_people.router, routes_items.router):
         app.include_router(router)
-    for file in (files("snowmelt.agent") / "web").iterdir():
+    for file in (files("snowmelt.agent.service") / "web").iterdir():
         path = "/" if file.name == "index.html" else f"/{file.name}"
         answer = partial(_file, file.read_bytes(), _KINDS[Path(file.name).suffix])
         app.add_api_route(path, answer, include_in_schema=False)

@@ -168,7 +168,7 @@ class Worker:
         if time.monotonic() < self._not_before or self._closed:
             return
         ours, theirs = Pipe()
-        command = [sys.executable, "-m", "snowmelt.agent.worker", str(theirs.fileno()), self._spec]
+        command = [sys.executable, "-m", "snowmelt.agent.service.worker", str(theirs.fileno()), self._spec]
         # what llama.cpp prints could hold what people wrote
         self._child = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

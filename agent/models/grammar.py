@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
-from snowmelt.agent.llamacpp import Engine
 from snowmelt.agent.llm import ModelError
+from snowmelt.agent.models.llamacpp import Engine
 from snowmelt.retrieval.errors import InputError
 
 CHAR = r"""char ::= [^"\\\x7F\x00-\x1F] | "\\" ["\\/bfnrt]"""

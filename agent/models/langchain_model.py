@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel
-from snowmelt.agent.endpoint import count_tokens, problem_of, with_schema
 from snowmelt.agent.llm import Completion, Message, ModelError, Scores, Unsupported, validated
+from snowmelt.agent.models.endpoint import count_tokens, problem_of, with_schema
 
 T = TypeVar("T")
 

@@ -10,12 +10,12 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from snowmelt.agent import problems
-from snowmelt.agent.access import Service, ThePerson, TheService
-from snowmelt.agent.problems import Stop, documented
 from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.shapes import ConversationOut, ConversationPage, CreateIn, ReplyOut, SayIn, reply_out
-from snowmelt.agent.store import Person, Put, Stored
+from snowmelt.agent.service import problems
+from snowmelt.agent.service.access import Service, ThePerson, TheService
+from snowmelt.agent.service.problems import Stop, documented
+from snowmelt.agent.service.shapes import ConversationOut, ConversationPage, CreateIn, ReplyOut, SayIn, reply_out
+from snowmelt.agent.service.store import Person, Put, Stored
 from snowmelt.agent.types import Conversation, Profile, Reply
 
 T = TypeVar("T")
