@@ -126,6 +126,7 @@ class World:
             a for a in self.schema if any(self._form(a, op) in FORMS for op in ("le", "ge", "any", "none", "eq"))
         ]
         self.kept: dict[Filter, np.ndarray] = {}
+        self.meant: dict[Filter, list[Filter]] = {}
 
     def _form(self, attribute: str, op: str) -> tuple[str, str]:
         return ("genre" if attribute in GENRES else attribute, op)
@@ -139,13 +140,18 @@ class World:
         """Does the item keep all of `limits`? Of columns that hold the same kinds (genres of two sources) nobody knows
         which is meant: one of them is enough for a wish, all of them must keep an exclusion."""
         for limit in limits:
-            names = [limit.attribute]
-            if limit.attribute in GENRES and isinstance(limit.value, tuple):
-                names += [a for a in SAME if a in self.schema and limit.value[0] in self.schema[a].values]
-            found = [meets(item, [limit.model_copy(update={"attribute": a})], self.schema) for a in names]
+            found = [meets(item, [f], self.schema) for f in self._meant(limit)]
             if not (any(found) if limit.op == "any" else all(found)):
                 return False
         return True
+
+    def _meant(self, limit: Filter) -> list[Filter]:
+        if limit not in self.meant:
+            names = [limit.attribute]
+            if limit.attribute in GENRES and isinstance(limit.value, tuple):
+                names += [a for a in SAME if a in self.schema and limit.value[0] in self.schema[a].values]
+            self.meant[limit] = [limit.model_copy(update={"attribute": a}) for a in names]
+        return self.meant[limit]
 
     def draw(self, rng: np.random.Generator, attribute: str, like: Item | None) -> Filter | None:
         """A limit on `attribute`; one that the item `like` keeps, if it is given."""
@@ -202,7 +208,7 @@ def tasks(world: World, count: int, seed: int, before: int = 0) -> list[Task]:
     rng, out = np.random.default_rng([seed, len(world.items)]), []
     while len(out) < count:
         solvable = (before + len(out)) % 10 != 9
-        size = 1 + len(out) % 5
+        size = max(1 + len(out) % 5, 1 if solvable else 2)  # one limit alone always has a solution
         target = world.items[int(rng.integers(len(world.items)))] if solvable else None
         names = [str(n) for n in rng.permutation(world.columns)[:size]]
         drawn = [world.draw(rng, n, target) for n in names]
