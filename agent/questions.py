@@ -76,7 +76,8 @@ def told_of(conversation: Conversation, g: Grounds, vocabulary: Vocabulary) -> T
     seen = [rows[i] for i in profile.seen if i in rows]
     allowed = catalogue.mask(profile.constraints).copy()
     allowed[seen] = False
-    words = [e.text for e in profile.likes if not e.item_id and not e.attribute]
+    kept = {(v.attribute, v.text) for v in g.values}  # a rarer value is known by its words only
+    words = [e.text for e in profile.likes if not e.item_id and (e.attribute, e.text) not in kept]
     return Told(
         liked=tuple(rows[i] for i in profile.liked_ids if i in rows),
         disliked=tuple(rows[i] for i in profile.disliked_ids if i in rows),

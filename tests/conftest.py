@@ -1,6 +1,7 @@
 """For all tests: no network but loopback, no API keys, and the demo films indexed once with the real Chroma."""
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from importlib.resources import files
@@ -19,6 +20,10 @@ settings.register_profile("long", max_examples=20_000, deadline=None)
 
 for _name in [name for name in os.environ if name.endswith(("_API_KEY", "_MASTER_KEY"))]:
     del os.environ[_name]  # a test that finds a key would spend money with it
+
+
+# A shell's background jobs ignore Ctrl-C and so would the commands that tests start and stop by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _loopback(host: object) -> bool:

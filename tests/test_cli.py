@@ -210,7 +210,6 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ.update({"TERM": "xterm", "COLUMNS": "80", **(env or {})})
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run in the background of a shell
             os.execv(COMMAND[0], [*COMMAND, *map(str, words)])
         self.heard = ""
 
