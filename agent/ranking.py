@@ -51,7 +51,7 @@ def rank(
     """
     liked = [catalogue.rows[e.item_id] for e in profile.likes if e.item_id in catalogue.rows]
     known = learned.elsewhere if learned is not None else {}
-    elsewhere = [e.item_id for e in profile.likes if e.item_id in known]
+    elsewhere = [id_ for id_ in profile.liked_ids if id_ in known]
     people: dict[str, Floats] = {}
     if learned is not None:
         people = learned.of_person(liked, elsewhere)

@@ -141,14 +141,14 @@ def test_few_people_hardly_move_the_default_weights() -> None:
     from snowmelt.retrieval.learned import DEFAULT, KNOTS, NAMES
     from snowmelt.retrieval.playing import _table
 
-    def lessons(people: int):  # only `dense` finds what is hidden
+    def lessons(people: int) -> dict[int, list[Lesson]]:  # only `dense` finds what is hidden
         rng = np.random.default_rng(0)
         hidden = rng.random((people, 30)) < 0.1
         hidden[:, 0] = True
         signals = {n: rng.normal(size=hidden.shape).astype(np.float32) for n in NAMES}
         signals["dense"] = signals["dense"] + 3 * hidden
         one = [Lesson(signals, hidden, hidden.sum(axis=1))]
-        return dict.fromkeys(KNOTS, one)
+        return dict[int, list[Lesson]].fromkeys(KNOTS, one)
 
     def share(people: int) -> float:
         row = _table(lessons(people), DEFAULT).at(1)
