@@ -202,9 +202,7 @@ def test_deadlines(llm: GGUF, deadline: float) -> None:
 
 def test_what_is_written_at_the_deadline_is_kept(llm: GGUF) -> None:
     done = llm.complete([Message("user", "Write a long story.")], max_tokens=1500, deadline=4.0)
-    assert (
-        done.finish == "cut" and done.text and done.seconds < 6
-    )  # time for a word on a busy machine
+    assert done.finish == "cut" and done.text and done.seconds < 6  # time for a word on a busy machine
 
 
 def test_waiting_for_the_model_counts(llm: GGUF) -> None:
