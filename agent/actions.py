@@ -63,19 +63,19 @@ def index(args: Namespace) -> int:
 
 
 def fit(args: Namespace) -> int:
-    from snowmelt.agent.service.learning import fit as run
+    from snowmelt.agent.learning import fit as run
 
     return run(args)
 
 
 def transfer(args: Namespace) -> int:
-    from snowmelt.agent.service.learning import transfer as run
+    from snowmelt.agent.learning import transfer as run
 
     return run(args)
 
 
 def tune(args: Namespace) -> int:
-    from snowmelt.agent.service.learning import tune as run
+    from snowmelt.agent.learning import tune as run
 
     return run(args)
 
@@ -281,16 +281,9 @@ def keys(args: Namespace) -> int:
 
 
 def _llm(args: Namespace) -> LLM | None:
-    """The model that the options name; what goes to a hosted one is masked first."""
+    """The model that the options name."""
     _matching(args)
-    if args.no_llm:
-        return None
-    llm = open_llm(args.model, base_url=args.base_url, api_key=api_key_for(args.base_url))
-    if not args.model.startswith("openai:"):
-        return llm
-    from snowmelt.agent.privacy import Masked
-
-    return Masked(llm)
+    return None if args.no_llm else open_llm(args.model, base_url=args.base_url, api_key=api_key_for(args.base_url))
 
 
 def _matching(args: Namespace) -> None:

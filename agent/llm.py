@@ -124,7 +124,8 @@ def open_llm(
 ) -> LLM:
     """A model by name: "local" (the default), "gguf:/path/to/model.gguf", "openai:NAME", or a LangChain chat model.
 
-    `base_url` and `api_key` are for "openai:NAME" only; without `base_url` it is OpenAI's own. Nothing is loaded and
+    `base_url` and `api_key` are for "openai:NAME" only; without `base_url` it is OpenAI's own, and it gets masked texts
+    only (see `privacy`). Nothing is loaded and
     nothing is sent yet, but what can be checked cheaply is: InputError says what is missing and what to do.
     """
     if spec is None or spec == "local":
@@ -136,8 +137,9 @@ def open_llm(
         return _open_gguf(Path(rest).expanduser(), spec)
     if kind == "openai" and rest:
         from snowmelt.agent.models.hosted import HostedLLM
+        from snowmelt.agent.privacy import Masked
 
-        return HostedLLM(rest, base_url=base_url, api_key=api_key)
+        return Masked(HostedLLM(rest, base_url=base_url, api_key=api_key))
     raise InputError(f"model {spec!r}: not a model; use local, gguf:/path/to/model.gguf or openai:NAME")
 
 

@@ -13,7 +13,6 @@ from snowmelt.agent.dialogue import stream, turn
 from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.llm import LLM, open_llm
 from snowmelt.agent.phrases import Language
-from snowmelt.agent.privacy import Masked
 from snowmelt.agent.ranking import bounded, rank
 from snowmelt.agent.reasons import explain_all
 from snowmelt.agent.scoring import score_candidates
@@ -94,12 +93,9 @@ class Recommender:
         cls, directory: Path | str, model: str | LLM | None = None, *, base_url: str | None = None,
         api_key: str | None = None, embedder: Embedder | None = None,
     ) -> "Recommender":  # fmt: skip
-        """`model`: None, a name (see `open_llm`, which gets `base_url` and `api_key`; "openai:NAME" gets masked texts
-        only, see `privacy`), or an LLM. `embedder` None opens the one that the catalogue was made with. Raises
-        InputError with one line."""
+        """`model`: None, a name (see `open_llm`, which gets `base_url` and `api_key`), or an LLM. `embedder` None opens
+        the one that the catalogue was made with. Raises InputError with one line."""
         llm = open_llm(model, base_url=base_url, api_key=api_key) if isinstance(model, str) else model
-        if llm is not None and isinstance(model, str) and model.startswith("openai:"):
-            llm = Masked(llm)
         return cls(Catalogue.open(directory, embedder), llm)
 
     def recommend(self, profile: Profile, limit: int = 5, after: After | None = None) -> list[Recommendation]:

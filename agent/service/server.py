@@ -19,7 +19,6 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
 from snowmelt.agent.llm import LLM, open_llm
-from snowmelt.agent.privacy import Masked
 from snowmelt.agent.service import problems, routes_items, routes_people, routes_talk
 from snowmelt.agent.service.access import Service
 from snowmelt.agent.service.database import open_engines
@@ -143,13 +142,13 @@ def _day(milliseconds: int) -> str:
 
 
 def open_gated(model: str | None, base_url: str | None, api_key: str | None, metrics: Metrics) -> Gated | None:
-    """The model behind its gate: a local one in a process of its own, a hosted one masked. None for none."""
+    """The model behind its gate, a local one in a process of its own. None for none."""
     if model is None:
         return None
     local = not model.startswith("openai:")
     if not local:
         import openai  # noqa: F401  # takes seconds on a busy machine: not while somebody waits
-    llm: LLM = Worker(model) if local else Masked(open_llm(model, base_url=base_url, api_key=api_key))
+    llm: LLM = Worker(model) if local else open_llm(model, base_url=base_url, api_key=api_key)
     gated = Gated(llm, 1 if local else HOSTED_SLOTS, Breaker(), metrics.model, None if local else PATIENCE)
     metrics.watch("model_waiting", "Questions that wait for the model", lambda: gated.queue.length)
     metrics.watch("model_paused", "1 while the model is left alone after failures", lambda: gated.breaker.open)

@@ -23,7 +23,6 @@ def audit(
     import time
 
     from snowmelt.agent.llm import open_llm
-    from snowmelt.agent.privacy import Masked
     from snowmelt.agent.settings import api_key_for
     from snowmelt.evals.audit import chat, fairness, geo, injection, poison, reasons, stability
     from snowmelt.evals.audit.figures import not_measured
@@ -44,8 +43,7 @@ def audit(
     asked, warm, why = people_of(data, seed, people or (QUICK if quick else FULL))
     llm = None
     if model is not None:
-        opened = open_llm(model, base_url=base_url, api_key=api_key_for(base_url))
-        llm = Remembering(Masked(opened) if model.startswith("openai:") else opened)
+        llm = Remembering(open_llm(model, base_url=base_url, api_key=api_key_for(base_url)))
     result: dict[str, Any] = {
         "data": data.name, "model": model, "seed": seed, "quick": quick, "commit": surroundings(model)["commit"],
         "items": len(data.ids), "interactions": len(data.user), "dataset_sha256": data.digest,
