@@ -5,7 +5,6 @@ and the number of workers change nothing. Through Ray go places in a file and co
 done stays done: a run that was killed goes on where it was, and OUT appears when all of it is there.
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.settings import api_key_for
 from snowmelt.agent.types import Recommendation
 from snowmelt.retrieval.errors import InputError
+from snowmelt.retrieval.locking import locked
 
 SHOWN = 20  # bad rows whose line is kept, of each part and in all
 STORE = 100 * 2**20  # bytes of shared memory for Ray: places and counts need hardly any
@@ -217,11 +217,7 @@ def _working(task: Task, parts: list[Part]) -> Iterator[list[Part]]:
         folder.mkdir(exist_ok=True, parents=True)
     except OSError as error:
         raise InputError(f"--out {task.out}: {error.strerror}; give a place that can be written") from None
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"--out {task.out}: another process is writing it; wait until it is done") from None
+    with locked(folder / "lock", f"--out {task.out}: another process is writing it; wait until it is done"):
         known = folder / "plan.json"
         if not known.is_file() or known.read_text("utf-8") != plan:
             for path in folder.iterdir():

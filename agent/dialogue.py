@@ -61,8 +61,10 @@ def stream(
     if first:
         yield first
     reply = _reply(recommender, conversation, now, update, heard.text, notes)
-    warned = warnings(recommender, conversation, update, now.language)  # a model might leave them out
-    if llm is not None and own and (lead := _lead(reply)) and not warned:
+    if (  # a model might leave warnings out
+        llm is not None and own and (lead := _lead(reply))
+        and not warnings(recommender, conversation, update, now.language)
+    ):  # fmt: skip
         words = ""
         for sentence in phrased(llm, recommender.vocabulary, now, reply, heard.text, lead):
             words += sentence

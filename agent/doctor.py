@@ -124,11 +124,12 @@ def _embedder(embedder: "Embedder") -> Check:
 def _healthy(directory: Path, catalogue: "Catalogue") -> Check:
     """Counts agree, vectors are numbers, and an item is found by its own vector."""
     import numpy as np
+    from snowmelt.retrieval.fusion import spread
 
     count = len(catalogue.items)
     if catalogue.vectors.shape != (count, catalogue.embedder.dim):
         return Check("catalogue", "broken", f"{count} items, vectors {catalogue.vectors.shape}; index it again")
-    probe = np.unique(np.linspace(0, count - 1, min(count, 20)).astype(int))
+    probe = spread(count, 20)
     if not np.isfinite(catalogue.vectors[probe]).all():
         return Check("catalogue", "broken", "vectors that are no numbers; index it again")
     near = catalogue.nearest(catalogue.vectors[probe], min(5, count))

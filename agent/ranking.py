@@ -13,7 +13,7 @@ from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.types import Entry, Profile
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.filters import Filter
-from snowmelt.retrieval.fusion import standardise
+from snowmelt.retrieval.fusion import spread, standardise
 from snowmelt.retrieval.learned import Learned
 from snowmelt.retrieval.lexical import Lexical
 
@@ -76,7 +76,8 @@ def rank(
     cosines = _cosines(catalogue, queries, rows)
     spoken = dict(text_signals(cosines, _cosines(catalogue, queries, sample(len(catalogue.ids))), told))
     spoken["bm25"] = BM25 * standardise(bm25)[rows]
-    for name, values in (spoken | _asked(catalogue, profile, rows)).items():
+    spoken["match"] = _asked(catalogue, profile, rows)
+    for name, values in spoken.items():
         signals[name] = signals[name] + values if name in signals else values
     if familiarity is not None and not people:
         evidence = standing(catalogue.vectors, catalogue.lexical, liked, sample(len(catalogue.ids)))
@@ -151,7 +152,7 @@ def _cosines(catalogue: Catalogue, queries: Floats, rows: Rows) -> Floats:
 
 def sample(count: int) -> Rows:
     """Rows that say how large a signal is, [min(count, SAMPLE)]."""
-    return np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
+    return spread(count, SAMPLE)
 
 
 def _candidates(
@@ -175,14 +176,14 @@ def _candidates(
     return rows if len(rows) >= limit else every
 
 
-def _asked(catalogue: Catalogue, profile: Profile, rows: Rows) -> dict[str, Floats]:
+def _asked(catalogue: Catalogue, profile: Profile, rows: Rows) -> Floats:
     """Liked values of attributes that were asked for in so many words: rare ones count more."""
     match = np.zeros(len(rows), np.float32)
     for entry in profile.likes:
         has = _having(catalogue, entry)
         if has is not None:
             match += np.float32(MATCH * entry.strength) * has[rows]
-    return {"match": match}
+    return match
 
 
 def _dislikes(catalogue: Catalogue, profile: Profile, rows: Rows) -> Floats:

@@ -45,19 +45,25 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (without the program name). 0 when done, 2 for bad input (one line on stderr)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    kinds = {"compare": _compare, "convert": _convert}
+    run = kinds.get(arguments[0]) if arguments else None
+    return said(
+        "snowmelt eval", lambda: run(arguments[1:]) if run else _evaluate(arguments),
+        "stopped; the same command with the same --out goes on",
+    )  # fmt: skip
+
+
+def said(command: str, run: Callable[[], int], stopped: str) -> int:
+    """The exit code of `run`, which is 2 for bad input and 130 when it was `stopped`; both say so in one line."""
     try:
-        if arguments[:1] == ["compare"]:
-            return _compare(arguments[1:])
-        if arguments[:1] == ["convert"]:
-            return _convert(arguments[1:])
-        return _evaluate(arguments)
+        return run()
     except InputError as error:
-        sys.stderr.write(f"snowmelt eval: {error}\n")
+        sys.stderr.write(f"{command}: {error}\n")
         return 2
     except SystemExit as stop:  # argparse has said what is wrong
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        sys.stderr.write("snowmelt eval: stopped; the same command with the same --out goes on\n")
+        sys.stderr.write(f"{command}: {stopped}\n")
         return 130
 
 

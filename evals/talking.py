@@ -7,7 +7,6 @@ items or values that its question names can be picked. `most` is how many questi
 `Recommender.recommend` gives for the profile after each turn, with what `snowmelt fit` learns from the warm people.
 """
 
-import fcntl
 import json
 from hashlib import sha256
 from pathlib import Path
@@ -29,6 +28,7 @@ from snowmelt.retrieval.embedding import Embedder, open_embedder
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.fitting import FORMAT, fit_catalogue
 from snowmelt.retrieval.indexing import build
+from snowmelt.retrieval.locking import locked
 
 if TYPE_CHECKING:
     from snowmelt.agent.llm import LLM
@@ -47,8 +47,7 @@ def catalogue_of(train: Train) -> Path:
         key.update(column.tobytes())
     folder = train.cache / "catalogues" / key.hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # arms that run at the same time share it: one makes it, the others wait
+    with locked(folder / "lock"):  # arms that run at the same time share it: one makes it, the others wait
         _made(train, folder, lines, embedder)
     return folder / "catalogue"
 

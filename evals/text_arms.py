@@ -1,6 +1,5 @@
 """The baselines that read texts: BM25, dense similarity, and STAR, which adds co-likes to it."""
 
-import fcntl
 from array import array
 from hashlib import sha256
 
@@ -10,6 +9,7 @@ from snowmelt.evals.arms import Floats, Folding, Sparse, grid
 from snowmelt.evals.data import record_text
 from snowmelt.evals.systems import Scorer, Train
 from snowmelt.retrieval import prior
+from snowmelt.retrieval.locking import locked
 
 FREQUENT = 0.02  # share of documents from which a term's weights are kept dense: long posting lists are slow as sparse
 
@@ -71,8 +71,7 @@ def item_vectors(train: Train) -> Floats:
     if path.exists():
         return np.load(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two arms at a time want the same vectors: one embeds, the other waits
+    with locked(path.with_suffix(".lock")):  # two arms at a time want the same vectors: one embeds, the other waits
         if not path.exists():
             unfinished = path.with_suffix(".tmp.npy")
             np.save(unfinished, np.asarray(embedder.documents(list(texts)), np.float32))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.retrieval import playing, prior
-from snowmelt.retrieval.fusion import ndcg
+from snowmelt.retrieval.fusion import ndcg, spread
 from snowmelt.retrieval.learned import DEFAULT, LEAST, STRANGE, Learned, fit_behaviour
 from snowmelt.retrieval.transfer import Content, extended
 
@@ -29,6 +29,7 @@ FEWEST = 30  # of them, below which there is nothing to measure with
 SURE = 1.64  # standard errors that a gain must be above 0 where (nearly) nobody is known in both: it seldom is one
 REVEALED = (1, 5)
 SAME = 0.6  # cosine from which items of two domains with the same title are one
+COMPARED = 2000  # items of a domain whose vectors are compared
 AXES = 32  # principal axes in which distributions of vectors are compared
 
 
@@ -100,7 +101,7 @@ def distance(target: Domain, source: Domain) -> Distance:
     """How near the source is to the target; nothing is fitted."""
     own = {title_key(t) for t in target.titles}
     same = np.mean([title_key(t) in own for t in source.titles])
-    a, b = (np.asarray(d.content.vectors[_some(len(d.titles))], np.float64) for d in (target, source))
+    a, b = (np.asarray(d.content.vectors[spread(len(d.titles), COMPARED)], np.float64) for d in (target, source))
     axes = np.linalg.svd(np.concatenate([a, b]) - np.concatenate([a, b]).mean(axis=0), full_matrices=False)[2][:AXES]
     near = float((a @ b.T).max(axis=1).mean())
     a, b = a @ axes.T, b @ axes.T
@@ -226,10 +227,6 @@ def _plain(X: Sparse, content: Content, seed: int) -> Learned:
 
 def _scores(learned: Learned, liked: Sparse, count: int) -> Floats:
     return np.sum(list(learned.contributions(liked.tocsr(), HOME).values()), axis=0)[:, :count]
-
-
-def _some(count: int, most: int = 2000) -> Rows:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
 def title_key(title: str) -> str:

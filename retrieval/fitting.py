@@ -4,7 +4,6 @@ Keyed by item id, so that it outlives a new index: items that are gone are left 
 """
 
 import csv
-import fcntl
 import json
 import shutil
 import time
@@ -25,6 +24,7 @@ from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.fusion import Weights
 from snowmelt.retrieval.learned import Behaviour, Learned
+from snowmelt.retrieval.locking import locked
 from snowmelt.retrieval.transfer import Content, content, extended
 
 if TYPE_CHECKING:
@@ -248,11 +248,7 @@ def _next(directory: Path) -> Iterator[Path]:
     """An empty folder DIR/learned/v-N.part to write into; at the end it is v-N and in use."""
     folder = directory / "learned"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it when a writer is killed
-        except BlockingIOError:
-            raise InputError(f"{folder}: another fit is being stored; try again when it is done") from None
+    with locked(folder / "lock", f"{folder}: another fit is being stored; try again when it is done"):
         known = versions(directory)
         version = f"v-{int(known[-1][2:]) + 1 if known else 1}"
         part = folder / f"{version}.part"

@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """Rows spread evenly over `count` of them, [min(count, most)]."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+
+
 def standardise(values: NDArray[np.floating]) -> Floats:
     """Mean 0, deviation 1 over the last axis; zeros where nothing differs or anything is not finite."""
     values = np.asarray(values, np.float32)

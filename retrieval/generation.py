@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from snowmelt.retrieval import chroma
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.items import Item, Schema, from_row
+from snowmelt.retrieval.locking import locked
 from snowmelt.retrieval.tagging import Tags, tagged
 
 FORMAT = 2
@@ -122,12 +123,8 @@ def writing(out: Path, *, wait: bool = False) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out}: no folder can be made there ({error.strerror}); give another --out") from None
-    with (out / "lock").open("w") as lock:
-        try:
-            # the kernel frees it when a writer is killed
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise InputError(f"{out}: another process is writing this catalogue; try again when it is done") from None
+    taken = f"{out}: another process is writing this catalogue; try again when it is done"
+    with locked(out / "lock", None if wait else taken):
         yield
 
 

@@ -22,7 +22,7 @@ FLOORS = (
     ("actions", "driving", "mcp_server"),
     ("langchain",),
     ("desk",),
-    ("terminal", "doctor", "batch"),
+    ("terminal", "doctor", "batch", "learning"),
     ("service",),
     ("parts",),
     ("settings",),

@@ -6,8 +6,8 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
+from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.service.access import Service, TheBackend, ThePerson, TheService
-from snowmelt.agent.service.learning import heard
 from snowmelt.agent.service.problems import Stop, documented
 from snowmelt.agent.service.rooms import Room
 from snowmelt.agent.service.routes_talk import Cursor, IdempotencyKey, PageSize, remembered, repeated, while_there
@@ -23,6 +23,7 @@ from snowmelt.agent.service.shapes import (
 )
 from snowmelt.agent.service.store import TOKEN_LIFE, Gone, Person, Put, Stored
 from snowmelt.agent.types import Entry, Profile
+from snowmelt.retrieval import arrivals
 from snowmelt.retrieval.items import Item
 
 MORE = 5  # items like the one of `more`
@@ -113,7 +114,7 @@ async def feedback(
                 Put("feedback", secrets.token_hex(16), note, 0),
             ]
             version = (await s.rows(s.store.put, person.id, *puts))[0]
-            await s.rooms.plainly(lambda: heard(room.plain, before, profile, item.id))
+            await s.rooms.plainly(lambda: _count(room.plain, before, profile, item.id))
             found, degraded = [], False
             if body.kind == "more":
                 one = Profile(
@@ -197,3 +198,16 @@ def _with(profile: Profile, item: Item, kind: str) -> Profile:
     elif kind == "seen":
         seen = (*seen, item.id)
     return profile.model_copy(update={"likes": likes, "dislikes": dislikes, "seen": seen})
+
+
+def _count(recommender: Recommender, before: Profile, now: Profile, item_id: str) -> None:
+    """Count what a person has changed about one item. It is in use as soon as somebody asks for `fresh`."""
+    if recommender.learned is None:
+        return
+    directory, was, others = recommender.catalogue.dir, before.liked_ids, now.liked_ids
+    if item_id in was and item_id not in others:
+        arrivals.record(directory, was, item_id, back=True)
+    if item_id in others and item_id not in was:
+        arrivals.record(directory, others, item_id)
+    if (item_id in before.disliked_ids) != (item_id in now.disliked_ids):
+        arrivals.record(directory, (), item_id, skip=True, back=item_id in before.disliked_ids)

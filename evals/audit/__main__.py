@@ -7,21 +7,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from snowmelt.evals.__main__ import said
 from snowmelt.retrieval.errors import InputError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (without the program's name). 0 when done, whatever was found; 2 for bad input."""
-    try:
-        return _audit(_parser().parse_args(argv))
-    except InputError as error:
-        sys.stderr.write(f"snowmelt audit: {error}\n")
-        return 2
-    except SystemExit as stop:  # argparse has said what is wrong
-        return int(stop.code or 0)
-    except KeyboardInterrupt:
-        sys.stderr.write("snowmelt audit: stopped\n")
-        return 130
+    return said("snowmelt audit", lambda: _audit(_parser().parse_args(argv)), "stopped")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""`snowmelt fit` and `transfer`, and what the people of a service teach between two fits."""
+"""What `snowmelt fit`, `transfer` and `tune` do."""
 
 import sys
 from argparse import Namespace
@@ -11,7 +11,6 @@ from snowmelt.agent.types import Profile
 from snowmelt.retrieval.errors import InputError
 
 if TYPE_CHECKING:
-    from snowmelt.agent.recommender import Recommender
     from snowmelt.retrieval.catalogue import Catalogue
     from snowmelt.retrieval.domains import Domain
 
@@ -37,21 +36,6 @@ def fit(args: Namespace) -> int:
         f"{learned.new_items:,} that nobody liked yet{skipped} ({learned.seconds:.1f} s)\n"
     )
     return 0
-
-
-def heard(recommender: "Recommender", before: Profile, now: Profile, item_id: str) -> None:
-    """Count what a person has changed about one item. It is in use as soon as somebody asks for `fresh`."""
-    from snowmelt.retrieval import arrivals
-
-    if recommender.learned is None:
-        return
-    directory, was, others = recommender.catalogue.dir, before.liked_ids, now.liked_ids
-    if item_id in was and item_id not in others:
-        arrivals.record(directory, was, item_id, back=True)
-    if item_id in others and item_id not in was:
-        arrivals.record(directory, others, item_id)
-    if (item_id in before.disliked_ids) != (item_id in now.disliked_ids):
-        arrivals.record(directory, (), item_id, skip=True, back=item_id in before.disliked_ids)
 
 
 def _likes(users: str, name: str) -> Iterator[tuple[str, ...]]:
