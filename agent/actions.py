@@ -15,10 +15,17 @@ from pydantic import ValidationError
 from snowmelt.agent.after import After
 from snowmelt.agent.llm import LLM, ModelError, open_llm
 from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.settings import api_key_for, cache_folder, chroma_token, master_key
+from snowmelt.agent.settings import (
+    api_key_for,
+    cache_folder,
+    chroma_token,
+    embedder_named,
+    hosted_embedder,
+    master_key,
+)
 from snowmelt.agent.types import Conversation, Entry, Profile
 from snowmelt.agent.understanding import apply, understand
-from snowmelt.retrieval.embedding import Embedder, open_embedder
+from snowmelt.retrieval.embedding import open_embedder
 from snowmelt.retrieval.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +37,7 @@ MOST_ASKED = 5000  # items that the model is asked about when they are indexed
 
 def index(args: Namespace) -> int:
     from snowmelt.retrieval.demo import known_vectors
+    from snowmelt.retrieval.generation import spec_of
     from snowmelt.retrieval.indexing import build
 
     fields = {name: getattr(args, name) for name in ("id", "title", "description") if getattr(args, name)}
@@ -39,7 +47,7 @@ def index(args: Namespace) -> int:
         if not sign or not name:
             raise InputError(f"--kind {given}: give NAME=KIND, as in --kind price=number")
         kinds[name] = kind
-    embedder = _embedder(args.embedder or _embedder_of(args.out) or "use")
+    embedder = embedder_named(args.embedder or spec_of(args.out) or "use")
     with _progress(not args.quiet and sys.stderr.isatty()) as tell:
         report = build(
             args.items, args.out, embedder, fields=fields, kinds=kinds, strict=args.strict, prune=args.prune,
@@ -292,20 +300,7 @@ def _matching(args: Namespace) -> None:
 
 
 def _recommender(directory: Path, llm: LLM | None) -> Recommender:
-    spec = _embedder_of(directory) or ""
-    return Recommender.open(directory, llm, embedder=_embedder(spec) if spec.startswith("http") else None)
-
-
-def _embedder(spec: str) -> Embedder:
-    return open_embedder(spec, api_key=api_key_for(spec.partition("#")[0]) if spec.startswith("http") else None)
-
-
-def _embedder_of(directory: Path) -> str | None:
-    """The embedder that a catalogue was made with, so that it need not be named again."""
-    from snowmelt.retrieval.generation import current, read_manifest
-
-    folder = current(directory)
-    return read_manifest(folder).get("spec") if folder else None
+    return Recommender.open(directory, llm, embedder=hosted_embedder(directory))
 
 
 def _profile(path: Path) -> Profile:

@@ -19,7 +19,7 @@ from typing import Any
 
 from snowmelt.agent.parts import Part, asked, cut, rows
 from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.settings import api_key_for
+from snowmelt.agent.settings import api_key_for, hosted_embedder
 from snowmelt.agent.types import Recommendation
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.locking import locked
@@ -104,13 +104,7 @@ class Answers:
 
 def open_recommender(task: Task) -> Recommender:
     """Raises InputError. Keys of hosted models and embedders are read where the work is done; none travels."""
-    from snowmelt.retrieval.embedding import open_embedder
-    from snowmelt.retrieval.generation import current, read_manifest
-
-    folder = current(task.directory)
-    spec = read_manifest(folder).get("spec", "") if folder else ""
-    hosted = spec.startswith("http")
-    embedder = open_embedder(spec, api_key=api_key_for(spec.partition("#")[0])) if hosted else None
+    embedder = hosted_embedder(task.directory)
     key = api_key_for(task.base_url) if task.model else None
     return Recommender.open(task.directory, task.model, base_url=task.base_url, api_key=key, embedder=embedder)
 

@@ -12,16 +12,17 @@ import numpy as np
 from pydantic import BaseModel, Field
 from snowmelt.agent.answers import nothing_fits
 from snowmelt.agent.phrases import Language
-from snowmelt.agent.ranking import rank
+from snowmelt.agent.ranking import available, rank
 from snowmelt.agent.reasons import explain_all
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.types import Constraint, Conversation, Entry, Profile, Recommendation
 from snowmelt.agent.understanding import apply, understand
 from snowmelt.agent.understanding.feedback import relative
 from snowmelt.agent.understanding.text import key_of
+from snowmelt.agent.understanding.update import undone
 from snowmelt.agent.wording import limit_words
 from snowmelt.retrieval.errors import InputError
-from snowmelt.retrieval.filters import Filter
+from snowmelt.retrieval.filters import meets
 
 MOST = 20  # items in one answer
 QUERY = 500  # characters of a query or a statement that are read
@@ -87,8 +88,7 @@ class Desk:
         catalogue, profile = self.recommender.catalogue, self.conversation.in_force
         if not query.strip():
             raise InputError("search: an empty query; say what the items should be about")
-        allowed = catalogue.mask(profile.constraints).copy()
-        allowed[[catalogue.rows[i] for i in profile.seen if i in catalogue.rows]] = False
+        allowed = available(catalogue, profile)
         rows, _ = rank(catalogue, Profile(likes=(Entry(text=query[:QUERY]),)), _bounded(limit), allowed=allowed)
         return [Found(id=catalogue.ids[row], title=catalogue.titles[row]) for row in rows]
 
@@ -102,8 +102,6 @@ class Desk:
     def constraints(self) -> Limits:
         """What is remembered, how many items are left within the limits, and what limits can be put on."""
         catalogue, profile = self.recommender.catalogue, self.conversation.in_force
-        allowed = catalogue.mask(profile.constraints).copy()
-        allowed[[catalogue.rows[i] for i in profile.seen if i in catalogue.rows]] = False
         attributes = [
             Attribute(
                 name=name, kind=a.kind, values=list(a.values)[:EXAMPLES],
@@ -112,7 +110,11 @@ class Desk:
             )
             for name, a in catalogue.schema.attributes.items() if a.kind != "text"
         ]  # fmt: skip
-        return Limits(**self.known().model_dump(), items=int(np.count_nonzero(allowed)), attributes=attributes)
+        return Limits(
+            **self.known().model_dump(),
+            items=int(np.count_nonzero(available(catalogue, profile))),
+            attributes=attributes,
+        )
 
     def recommend(self, limit: int = 5, ids: Sequence[str] = ()) -> list[Recommended]:
         """The list for what is remembered of the person. `ids`: these items instead, in this order, if they exist,
@@ -144,10 +146,7 @@ class Desk:
             self.conversation = Conversation(language=before.language)
             return self.known()
         if self._heard is None and update.command == "undo" and before.history:
-            profile, session = before.history[-1]
-            self.conversation = before.model_copy(
-                update={"profile": profile, "session": session, "history": before.history[:-1]}
-            )
+            self.conversation = undone(before)
             return self.known()
         after = apply(before, update)
         if self._heard is not None and (lost := _lost(before.in_force, after.in_force)):
@@ -177,9 +176,8 @@ class Desk:
         catalogue = self.recommender.catalogue
         items = [catalogue.items[self._row(id_)] for id_ in ids]
         for item in items:
-            row = catalogue.rows[item.id]
             for limit in profile.constraints:
-                if not catalogue.mask([Filter(attribute=limit.attribute, op=limit.op, value=limit.value)])[row]:
+                if not meets(item, [limit], catalogue.schema.attributes):
                     raise InputError(f"{item.id}: does not meet the limit “{limit_words(limit, 'en')}”; take others")
             if item.id in {*profile.seen, *profile.liked_ids, *profile.disliked_ids}:
                 raise InputError(f"{item.id}: the person knows it already; take others")

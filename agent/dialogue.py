@@ -18,6 +18,7 @@ from snowmelt.agent.understanding import apply, filled, understand
 from snowmelt.agent.understanding.feedback import relative
 from snowmelt.agent.understanding.pointing import has
 from snowmelt.agent.understanding.text import is_cjk, key_of
+from snowmelt.agent.understanding.update import undone
 from snowmelt.agent.understanding.values import Target
 from snowmelt.agent.wording import Language, about_me, say
 from snowmelt.retrieval.items import visible
@@ -30,7 +31,7 @@ ENOUGH = 2  # things told, one of them liked: from there a list comes with each 
 TIRED = 2  # lists that an item was on without a word about it
 LEAD = 3  # times that what was said just now counts
 MOST_IN_ALL = 5  # questions, those that come with a list included
-_TOLD = ("about_me", "why", "undo", "start_over")  # commands whose answer says what happened
+BY_CODE = ("about_me", "why", "undo", "start_over")  # commands whose answer says what happened: nothing to add to it
 _GREETING = re.compile(
     r"\W*(?:(?:hi|hello|hey)(?: there| again)?|good (?:morning|evening|afternoon|day)"
     r"|你好|您好|嗨|哈喽|早上好|晚上好)\W*",
@@ -113,11 +114,7 @@ def hear(recommender: "Recommender", conversation: Conversation, text: str) -> H
     if update.command == "start_over":
         conversation = Conversation(language=language, turns=conversation.turns)
     elif update.command == "undo":
-        if conversation.history:
-            profile, session = conversation.history[-1]
-            conversation = conversation.model_copy(
-                update={"profile": profile, "session": session, "history": conversation.history[:-1]}
-            )
+        conversation = undone(conversation)
     else:
         conversation = apply(conversation, update)
     return Heard(text, update, conversation.model_copy(update={"language": language}))
@@ -156,7 +153,7 @@ def language_of(text: str, before: Language) -> Language:
 def _notes(r: "Recommender", before: Conversation, heard: Heard) -> list[str]:
     """What is said before the answer; nothing where the answer itself says what happened."""
     update, language = heard.update, heard.conversation.language
-    if update.command in _TOLD or _THANKS.fullmatch(heard.text):
+    if update.command in BY_CODE or _THANKS.fullmatch(heard.text):
         return []
     notes = [acknowledged(r, update, language), *warnings(r, before, update, language)]
     passed = heard.conversation.declined != before.declined

@@ -20,8 +20,9 @@ from langchain.agents.middleware.types import ModelRequest, ModelResponse
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from snowmelt.agent.desk import Desk
-from snowmelt.agent.dialogue import Heard, hear, told, turn
+from snowmelt.agent.dialogue import BY_CODE, Heard, hear, told, turn
 from snowmelt.agent.langchain import kit
+from snowmelt.agent.lead import LANGUAGES
 from snowmelt.agent.llm import ModelError
 from snowmelt.agent.models.endpoint import count_tokens
 from snowmelt.agent.models.langchain_model import in_time
@@ -32,11 +33,10 @@ from snowmelt.agent.types import Conversation, Recommendation, Reply
 from snowmelt.agent.wording import say
 from snowmelt.prompts import render
 from snowmelt.retrieval.errors import InputError
+from snowmelt.retrieval.items import Item
 
 ASKED = 3  # turns in a row that may pass without a list, whatever the model wants
 REMEMBERED = 8  # turns that the model is told of
-BY_CODE = ("about_me", "why", "undo", "start_over")  # answered from what is known: nothing for a model to add
-LANGUAGES = {"en": "English", "zh": "Chinese"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Driver:
     def _driven(self, desk: Desk, before: Conversation, heard: Heard) -> str:
         """The model's last words. Raises ModelError however it ends otherwise."""
         meter = _Meter(self.budget)
-        shown = [r["title"] for r in _titles(desk, heard.conversation.shown)]
+        shown = [item.title for item in self._items(heard.conversation.shown)]
         prompt = render(
             "agent", language=LANGUAGES[heard.conversation.language], known=desk.known().model_dump_json(),
             shown=json.dumps(shown, ensure_ascii=False),
@@ -112,7 +112,7 @@ class Driver:
         if not listed and (failed or not words or waited >= ASKED or heard.update.command in ("show", "more")):
             return None
         ids = [r.item.id for r in listed] or list(conversation.shown)
-        about = [r.item for r in listed] or [x for x, _ in self._items(conversation.shown)]
+        about = [r.item for r in listed] or self._items(conversation.shown)
         allowed = [t.text for t in conversation.turns if t.role == "user"] + [heard.text]
         allowed += [text for item in about for text in (item.title, item.description, json.dumps(
             item.attributes, ensure_ascii=False, default=list))]  # fmt: skip
@@ -134,9 +134,9 @@ class Driver:
         allowed = catalogue.mask(desk.conversation.in_force.constraints)
         return tuple(r for r in desk.listed if allowed[catalogue.rows[r.item.id]])
 
-    def _items(self, ids: tuple[str, ...]) -> list[tuple[Any, int]]:
+    def _items(self, ids: tuple[str, ...]) -> list[Item]:
         catalogue = self.recommender.catalogue
-        return [(catalogue.items[catalogue.rows[i]], catalogue.rows[i]) for i in ids if i in catalogue.rows]
+        return [catalogue.items[catalogue.rows[i]] for i in ids if i in catalogue.rows]
 
 
 class Spent(ModelError):
@@ -184,11 +184,6 @@ class _Meter(AgentMiddleware):
             raise Spent("time")
         if self.tokens > self.budget.tokens:
             raise Spent("tokens")
-
-
-def _titles(desk: Desk, ids: tuple[str, ...]) -> list[dict[str, str]]:
-    catalogue = desk.recommender.catalogue
-    return [{"id": i, "title": catalogue.titles[catalogue.rows[i]]} for i in ids if i in catalogue.rows]
 
 
 def open_driver(spec: str, *, base_url: str | None = None, api_key: str | None = None) -> BaseChatModel:

@@ -14,7 +14,7 @@ from snowmelt.prompts import render
 
 MOST = 3  # sentences
 TOKENS, DEADLINE = 120, 8.0  # of the model's part; then what was said so far stands
-_LANGUAGES = {"en": "English", "zh": "Chinese"}
+LANGUAGES = {"en": "English", "zh": "Chinese"}
 
 
 def phrased(
@@ -26,7 +26,7 @@ def phrased(
     """
     shown = [r.item for r in reply.recommendations]
     prompt = render(
-        "lead", language=_LANGUAGES[conversation.language], said=said[:500], template=template,
+        "lead", language=LANGUAGES[conversation.language], said=said[:500], template=template,
         titles="; ".join(i.title for i in shown) or "no list, a question", below="a list" if shown else "a question",
     )  # fmt: skip
     allowed = [said, template, *(text for i in shown for text in (i.title, i.description))]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from snowmelt.agent.phrases import said_in
 from snowmelt.agent.types import Constraint, Conversation, Entry, Update
+from snowmelt.agent.understanding.update import crossed
 from snowmelt.agent.wording import Language, limit_words, say, title_of
 
 if TYPE_CHECKING:
@@ -75,11 +76,11 @@ def warnings(r: "Recommender", before: Conversation, update: Update, language: L
     for c in (*update.constraints, *update.session_constraints):
         for old in before.in_force.constraints:
             other_bound = {old.op, c.op} == {"le", "ge"} and old.attribute == c.attribute
-            crossed = other_bound and not _room(old.value, c.value, old.op)
+            empty = other_bound and crossed(old, c)
             same = (
                 (old.attribute, old.op) == (c.attribute, c.op) and old.op in ("le", "ge", "eq") and old.value != c.value
             )
-            if crossed or same:
+            if empty or same:
                 notes.append(say("contradiction", language, old=limit_words(old, language)))
     liked = {e.key for e in before.in_force.likes}
     notes += [say("contradiction", language, old=e.text) for e in update.dislikes if e.key in liked]
@@ -90,10 +91,3 @@ def warnings(r: "Recommender", before: Conversation, update: Update, language: L
         )
         notes.append(say(f"unchecked_{about}", language, words=words, currency=currency or "?"))
     return list(dict.fromkeys(notes))
-
-
-def _room(old: object, new: object, old_op: str) -> bool:
-    if type(old) is not type(new):
-        return True
-    low, high = (old, new) if old_op == "ge" else (new, old)
-    return low <= high  # type: ignore[operator]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent.belief import Grounds, Told, Value
 from snowmelt.agent.onboarding import LIMITS, MOST, Candidate, Strategy, choose, question_of
+from snowmelt.agent.ranking import available
 from snowmelt.agent.types import Conversation, Entry, Option, Question, Update
 from snowmelt.agent.understanding.text import is_cjk, key_of
 from snowmelt.agent.understanding.units import columns
@@ -73,9 +74,6 @@ def told_of(conversation: Conversation, g: Grounds, vocabulary: Vocabulary) -> T
     """The conversation so far as rows and values."""
     catalogue, profile = vocabulary.catalogue, conversation.in_force
     rows = catalogue.rows
-    seen = [rows[i] for i in profile.seen if i in rows]
-    allowed = catalogue.mask(profile.constraints).copy()
-    allowed[seen] = False
     kept = {(v.attribute, v.text) for v in g.values}  # a rarer value is known by its words only
     words = [e.text for e in profile.likes if not e.item_id and (e.attribute, e.text) not in kept]
     return Told(
@@ -87,7 +85,7 @@ def told_of(conversation: Conversation, g: Grounds, vocabulary: Vocabulary) -> T
         declined_values=tuple((o.attribute, o.value or o.text) for o in conversation.declined if o.attribute),
         words=catalogue.embedder.queries(words) if words else None,
         limited=tuple(c.attribute for c in profile.constraints),
-        allowed=allowed,
+        allowed=available(catalogue, profile),
     )
 
 

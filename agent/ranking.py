@@ -41,6 +41,13 @@ LIKES = 10  # whose text is compared with one another
 SEARCHED, SAMPLE = 300, 2000  # found by each search of a large catalogue; items that say how large a cosine is
 
 
+def available(catalogue: Catalogue, profile: Profile) -> NDArray[np.bool_]:
+    """bool [items], the caller's own: what meets every limit and was not seen."""
+    allowed = catalogue.mask(profile.constraints).copy()
+    allowed[[catalogue.rows[id_] for id_ in profile.seen if id_ in catalogue.rows]] = False
+    return allowed
+
+
 def rank(
     catalogue: Catalogue, profile: Profile, limit: int, *, allowed: NDArray[np.bool_],
     learned: Learned | None = None, familiarity: Familiarity | None = None,

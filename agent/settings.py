@@ -3,7 +3,11 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from snowmelt.retrieval.embedding import Embedder
 
 _OURS = ("api.openai.com", "localhost", "127.0.0.1", "::1")
 
@@ -30,6 +34,21 @@ def master_key(environ: Mapping[str, str] = os.environ) -> str | None:
 def chroma_token(environ: Mapping[str, str] = os.environ) -> str | None:
     """What a proxy before the Chroma server wants to see (SNOWMELT_CHROMA_TOKEN), or None."""
     return environ.get("SNOWMELT_CHROMA_TOKEN", "").strip() or None
+
+
+def embedder_named(spec: str) -> "Embedder":
+    """The embedder `spec`, with its key if it is an endpoint."""
+    from snowmelt.retrieval.embedding import open_embedder
+
+    return open_embedder(spec, api_key=api_key_for(spec.partition("#")[0]) if spec.startswith("http") else None)
+
+
+def hosted_embedder(directory: Path) -> "Embedder | None":
+    """The embedder that a catalogue was made with, if it is an endpoint; the others need nothing that is read here."""
+    from snowmelt.retrieval.generation import spec_of
+
+    spec = spec_of(directory) or ""
+    return embedder_named(spec) if spec.startswith("http") else None
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:

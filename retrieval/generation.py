@@ -173,6 +173,12 @@ def swap(out: Path, folder: Path, manifest: dict[str, Any]) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
+def spec_of(directory: Path) -> str | None:
+    """The embedder that a catalogue was made with, so that it need not be named again; None where there is none."""
+    folder = current(directory)
+    return read_manifest(folder).get("spec") if folder else None
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Raises InputError if there is none that this version reads."""
     try:

@@ -21,6 +21,15 @@ def apply(conversation: Conversation, update: Update) -> Conversation:
     return conversation.model_copy(update={"profile": profile, "session": session, "history": history})
 
 
+def undone(conversation: Conversation) -> Conversation:
+    """As it was before the last update that changed anything."""
+    if not conversation.history:
+        return conversation
+    profile, session = conversation.history[-1]
+    history = conversation.history[:-1]
+    return conversation.model_copy(update={"profile": profile, "session": session, "history": history})
+
+
 def _applied(
     profile: Profile, likes: tuple[Entry, ...], dislikes: tuple[Entry, ...], new: tuple[Constraint, ...], update: Update
 ) -> Profile:
@@ -28,8 +37,10 @@ def _applied(
     keep_likes = [e for e in profile.likes if e.key not in gone and not _gone(e, update.removed)]
     keep_dislikes = [e for e in profile.dislikes if e.key not in gone and not _gone(e, update.removed)]
     dropped = {(r.attribute, r.op) for r in update.removed if r.op}
-    kept = tuple(c for c in profile.constraints if (c.attribute, c.op) not in dropped)
-    kept = tuple(c for e in (kept,) for c in e if not _overruled(c, likes, dislikes))
+    kept = tuple(
+        c for c in profile.constraints
+        if (c.attribute, c.op) not in dropped and not _overruled(c, likes, dislikes)
+    )  # fmt: skip
     wishes = tuple(c for c in profile.wishes if (c.attribute, c.op) not in dropped)
     seen = tuple(i for i in profile.seen if i not in {r.item_id for r in update.removed})
     return profile.model_copy(
@@ -62,11 +73,12 @@ def _limited(old: tuple[Constraint, ...], new: tuple[Constraint, ...]) -> tuple[
             other = "ge" if c.op == "le" else "le"
             kept = [
                 k for k in kept
-                if not (k.attribute == c.attribute and k.op == other and k not in new and _crossed(k, c))
+                if not (k.attribute == c.attribute and k.op == other and k not in new and crossed(k, c))
             ]  # fmt: skip
     return (*kept, *new)
 
 
-def _crossed(a: Constraint, b: Constraint) -> bool:
+def crossed(a: Constraint, b: Constraint) -> bool:
+    """Do a lower and an upper bound on the same attribute leave nothing between them?"""
     low, high = (a.value, b.value) if a.op == "ge" else (b.value, a.value)
     return type(low) is type(high) and low > high  # type: ignore[operator]
