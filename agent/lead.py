@@ -4,7 +4,7 @@ The question, the list and its reasons stay code's. A sentence is shown once it 
 first that does not ends the model's part, and if it was the very first the template speaks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from snowmelt.agent.llm import LLM, Message, ModelError
 from snowmelt.agent.phrasing import LONGEST, fit_to_show, sentences
@@ -36,7 +36,7 @@ def phrased(
             written += piece
             if len(written) > 2 * LONGEST:  # it does not end: no more of it is read
                 return
-            for sentence in _whole(sentences(written[len(given) :])[:-1]):
+            for sentence in filter(str.strip, sentences(written[len(given) :])[:-1]):
                 if not _may(sentence, given, vocabulary, [i.id for i in shown], allowed):
                     return
                 given += sentence
@@ -46,10 +46,6 @@ def phrased(
     last = written[len(given) :].rstrip()
     if last and last[-1] in ".!。！…" and _may(last, given, vocabulary, [i.id for i in shown], allowed):
         yield last
-
-
-def _whole(found: Sequence[str]) -> Iterator[str]:
-    yield from (s for s in found if s.strip())
 
 
 def _may(sentence: str, given: str, vocabulary: Vocabulary, ids: list[str], allowed: list[str]) -> bool:
