@@ -70,12 +70,14 @@ class Behaviour:
 def fit_behaviour(X: Sparse, rows: Rows, seed: int = 0) -> Behaviour:
     """Fit on likes `X` csr [people, items], keeping the items `rows`."""
     from implicit.cpu.als import AlternatingLeastSquares
+    from threadpoolctl import threadpool_limits
 
     X = X[:, rows].tocsr()
-    als = AlternatingLeastSquares(
-        factors=FACTORS, regularization=STRENGTH, alpha=1 + ALPHA, iterations=15, num_threads=1, random_state=seed
-    )
-    als.fit(X, show_progress=False)
+    with threadpool_limits(1, "blas"):  # its matrices are small: more threads wait for each other, and it warns
+        als = AlternatingLeastSquares(
+            factors=FACTORS, regularization=STRENGTH, alpha=1 + ALPHA, iterations=15, num_threads=1, random_state=seed
+        )
+        als.fit(X, show_progress=False)
     neighbours = prior.item_knn(X, 800, 0.0).T.tocsr()
     aspects = tuple(prior.aspects(X, ASPECTS, seed=seed + start) for start in range(STARTS))
     factors = np.asarray(als.item_factors, np.float32)
