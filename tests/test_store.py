@@ -120,6 +120,7 @@ def test_nothing_is_in_the_clear_and_after_erase_nothing_opens(store: Store, tmp
     store.close()
     shutil.copy(backup, tmp_path / "people.db")
     restored = Store.open(str(tmp_path / "people.db"))
+    assert restored.person_of(token) is None  # before the sweep, too
     with pytest.raises(Gone):
         restored.get(person.id, "conversation", "c0")
     assert restored.sweep(365) == 1 and restored.sweep(365) == 0  # and the erasure is finished

@@ -191,11 +191,18 @@ class Store:
         return person, token
 
     def person_of(self, token: str) -> Person | None:
-        """Whose token this is; None for an unknown or expired one."""
+        """Whose token this is; None for an unknown or expired one, and for that of an erased person.
+
+        A backup that was put back still has the rows of the erased, until `sweep` removes them: the key decides.
+        """
         query = select(people.c.id, people.c.tenant).join(tokens, tokens.c.person == people.c.id)
         with self._data.connect() as db:
             row = db.execute(query.where(tokens.c.hash == token_hash(token), tokens.c.expires > _now())).first()
-        return Person(row.id, row.tenant) if row else None
+        if row is None:
+            return None
+        with self._keys.connect() as db:
+            key = db.execute(select(KEYS.c.person).where(KEYS.c.person == row.id)).first()
+        return Person(row.id, row.tenant) if key else None
 
     def rotate_token(self, person: str, tenant: str) -> str:
         """A new token; all older ones stop working. Raises Gone if the tenant has no such person."""
