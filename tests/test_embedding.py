@@ -16,9 +16,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from snowmelt.agent.service.rooms import Rooms
+from snowmelt.agent.types import Entry, Profile
 from snowmelt.retrieval.embedding import Embedder, open_embedder, prefixes, unit
 from snowmelt.retrieval.embedding_endpoint import BATCH, EndpointEmbedder
 from snowmelt.retrieval.errors import InputError
+from snowmelt.retrieval.indexing import build
+from snowmelt.retrieval.items import Item
 
 ODD = ["a cat", "", "   ", "\ud800 half a character", "word " * 3000, "好" * 3000, "\x00 nul", "a cat"]
 
@@ -284,6 +288,19 @@ def test_endpoint_is_sound_in_batches_with_prefixes_and_key(server: Server) -> N
     assert server.asked[0][0] == "passage: y" and server.asked[-1] == ["query: cat"]
     assert set(server.keys) == {"Bearer k-1"}
     assert embedder.id == embedder.spec and "k-1" not in embedder.id
+
+
+def test_a_service_asks_a_hosted_embedder_with_its_key(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [Item(id=f"k{i}", title=f"Kettle {'x' * i}") for i in range(4)]
+    build(items, tmp_path / "shop", open_embedder(server.spec("fine"), api_key="k-1"))
+    server.keys.clear()
+    monkeypatch.setenv("SNOWMELT_API_KEY", "k-2")
+    rooms = Rooms([str(tmp_path / "shop")], None, 4.0)
+    assert len(rooms.all[0].plain.recommend(Profile(likes=(Entry(text="a kettle"),)), 3)) == 3
+    rooms.close()
+    assert server.keys and set(server.keys) == {"Bearer k-2"}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from snowmelt.agent.llm import ModelError
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.service.gate import BUDGET, Budget, Gated
+from snowmelt.agent.settings import hosted_embedder
 from snowmelt.agent.types import Entry, Profile
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.chroma_server import Server
@@ -64,7 +65,7 @@ class Rooms:
             raise InputError("serve: no catalogue; give at least one DIR")
 
     def _open(self, name: str, directory: Path) -> Room:
-        recommender = Recommender.open(directory, self._model)
+        recommender = Recommender.open(directory, self._model, embedder=hosted_embedder(directory))
         _through(self._chroma, recommender.catalogue)
         return _room(name, directory, recommender)
 
