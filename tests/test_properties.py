@@ -148,7 +148,7 @@ class Kept(RuleBasedStateMachine):
     @precondition(lambda self: self.people)
     @rule(data=st.data())
     def erase(self, data: st.DataObject) -> None:
-        from snowmelt.agent.service.store import Gone
+        from snowmelt.agent.service.keyring import Gone
 
         who = data.draw(st.sampled_from(self.people))
         self.store.erase(who)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from service import postgres as running_postgres
+from snowmelt.agent.service.keyring import Gone, MasterChanged
 from snowmelt.agent.service.security import RateLimit, Unreadable, change_key_file, master_keys, new_key, seal, unseal
 from snowmelt.agent.service.server import manage_keys
-from snowmelt.agent.service.store import Conflict, Gone, MasterChanged, Put, Store
+from snowmelt.agent.service.store import Conflict, Put, Store
 from snowmelt.retrieval.errors import InputError
 
 

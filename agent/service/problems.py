@@ -7,9 +7,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
+from snowmelt.agent.service.keyring import Gone, MasterChanged
 from snowmelt.agent.service.rooms import Late
 from snowmelt.agent.service.security import Unreadable
-from snowmelt.agent.service.store import Conflict, Gone, MasterChanged
+from snowmelt.agent.service.store import Conflict
 from snowmelt.retrieval.errors import InputError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.service.access import Service, TheBackend, ThePerson, TheService
+from snowmelt.agent.service.keyring import Gone
 from snowmelt.agent.service.problems import Stop, documented
 from snowmelt.agent.service.rooms import Room
 from snowmelt.agent.service.routes_talk import Cursor, IdempotencyKey, PageSize, remembered, repeated, while_there
@@ -21,7 +22,7 @@ from snowmelt.agent.service.shapes import (
     profile_out,
     recommendation_out,
 )
-from snowmelt.agent.service.store import TOKEN_LIFE, Gone, Person, Put, Stored
+from snowmelt.agent.service.store import TOKEN_LIFE, Person, Put, Stored
 from snowmelt.agent.types import Entry, Profile
 from snowmelt.retrieval import arrivals
 from snowmelt.retrieval.items import Item

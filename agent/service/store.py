@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from snowmelt.agent.service.database import (
-    KEYS,
-    MASTER,
     api_keys,
     empty_log,
     keys_metadata,
@@ -27,8 +25,8 @@ from snowmelt.agent.service.database import (
     records,
     tokens,
 )
+from snowmelt.agent.service.keyring import Gone, Keyring
 from snowmelt.agent.service.security import (
-    Unreadable,
     change_key_file,
     master_keys,
     new_key,
@@ -38,29 +36,16 @@ from snowmelt.agent.service.security import (
     unseal,
 )
 from snowmelt.retrieval.errors import InputError
-from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, inspect, or_, select, tuple_, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, Row, delete, insert, inspect, or_, select, tuple_, update
+from sqlalchemy.exc import SQLAlchemyError
 
 TOKEN_LIFE = 90 * 86_400  # seconds
 REPLY_LIFE = 86_400  # seconds for which a repeated write is recognised
 _DAY = 86_400_000  # milliseconds
-_AT_ONCE = 5_000  # keys in memory while the master key is rotated
-_CHECK = b"snowmelt"  # sealed under the master key, so that another one is noticed at the start
-
-# takes the lock under which the master key in force stays in force
-_HOLD = update(KEYS).where(KEYS.c.person == MASTER).values(person=MASTER)
 
 
 class Conflict(Exception):
     """Somebody else changed the record since it was read."""
-
-
-class MasterChanged(Unreadable):
-    """The master key was rotated, and this process has only the old one: start it again with the new one."""
-
-
-class Gone(Exception):
-    """There is no such person (any more)."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +79,7 @@ class Store:
     """Safe between threads, and between processes and replicas. What a method has returned from is on disk."""
 
     def __init__(self, data: Engine, keys: Engine, masters: Sequence[bytes]) -> None:
-        """`masters`: the keys that may open what is stored. Which of them is in force the database says."""
-        self._data, self._keys, self._masters = data, keys, masters
+        self._data, self._keys, self._keyring = data, keys, Keyring(keys, masters)
 
     @classmethod
     def open(cls, users: str, given_master_key: str | None = None) -> "Store":
@@ -123,68 +107,20 @@ class Store:
                 db.exec_driver_sql("SELECT pg_advisory_xact_lock(7336591)")
                 keys_metadata.create_all(db)
             metadata.create_all(db)
-        if self._data is not self._keys:
-            keys_metadata.create_all(self._keys)
         if "expires" not in {column["name"] for column in inspect(self._data).get_columns("api_keys")}:
             with self._data.begin() as db:  # a database of before keys could expire
                 db.exec_driver_sql("ALTER TABLE api_keys ADD COLUMN expires BIGINT")
-        try:
-            with self._keys.begin() as db:
-                db.execute(insert(KEYS).values(person=MASTER, wrapped=seal(self._masters[0], _CHECK, MASTER)))
-        except IntegrityError:  # not the first start
-            try:
-                with self._keys.connect() as db:
-                    self._in_force(db)
-            except MasterChanged:
-                raise InputError("the master key is not the one this database was made with; set that one") from None
-
-    def _in_force(self, db: Connection) -> bytes:
-        """The master key under which new keys are to be wrapped."""
-        sealed = db.execute(select(KEYS.c.wrapped).where(KEYS.c.person == MASTER)).scalar_one()
-        for key in self._masters:
-            with suppress(Unreadable):
-                unseal(key, sealed, MASTER)
-                return key
-        raise MasterChanged("master key")
+        self._keyring.prepare()
 
     def rotate_master_key(self) -> int:
-        """Wraps every person's key under the first of the master keys, all in one transaction; returns how many.
-
-        Other processes that have both keys go on; one that has only the old one makes no people and reads nobody
-        (MasterChanged) until it is started with the new one.
-        """
-        new, last, count = self._masters[0], MASTER, 0
-        change = update(KEYS).where(KEYS.c.person == bindparam("who")).values(wrapped=bindparam("new"))
-        with self._keys.begin() as db:
-            db.execute(_HOLD)
-            if self._in_force(db) == new:
-                return 0
-            while True:
-                some = select(KEYS).where(KEYS.c.person > last).order_by(KEYS.c.person).limit(_AT_ONCE)
-                found = db.execute(some).all()
-                if not found:
-                    break
-                rows = [{"who": r.person, "new": seal(new, self._unwrapped(r), r.person)} for r in found]
-                db.execute(change, rows)
-                last, count = found[-1].person, count + len(rows)
-            db.execute(change, [{"who": MASTER, "new": seal(new, _CHECK, MASTER)}])
-        empty_log(self._keys)
-        return count
-
-    def _unwrapped(self, row: Row[Any]) -> bytes:
-        for key in self._masters:
-            with suppress(Unreadable):
-                return unseal(key, row.wrapped, row.person)
-        raise MasterChanged("master key")
+        """`Keyring.rotate`."""
+        return self._keyring.rotate()
 
     # people and their tokens ------------------------------------------------------------------------------------------
     def create_person(self, tenant: str) -> tuple[Person, str]:
         """A new person under a random id, and the token that is theirs. The token cannot be had again."""
         person, token, now = Person(secrets.token_hex(16), tenant), new_token("smp"), _now()
-        with self._keys.begin() as db:  # first, so that no row is ever without its key
-            db.execute(_HOLD)
-            wrapped = seal(self._in_force(db), new_key(), person.id)
-            db.execute(insert(KEYS).values(person=person.id, wrapped=wrapped))
+        self._keyring.make(person.id)  # first, so that no row is ever without its key
         with self._data.begin() as db:
             db.execute(insert(people).values(id=person.id, tenant=tenant, created=now, touched=now))
             _add_token(db, person.id, token, now)
@@ -198,11 +134,7 @@ class Store:
         query = select(people.c.id, people.c.tenant).join(tokens, tokens.c.person == people.c.id)
         with self._data.connect() as db:
             row = db.execute(query.where(tokens.c.hash == token_hash(token), tokens.c.expires > _now())).first()
-        if row is None:
-            return None
-        with self._keys.connect() as db:
-            key = db.execute(select(KEYS.c.person).where(KEYS.c.person == row.id)).first()
-        return Person(row.id, row.tenant) if key else None
+        return Person(row.id, row.tenant) if row and self._keyring.has(row.id) else None
 
     def rotate_token(self, person: str, tenant: str) -> str:
         """A new token; all older ones stop working. Raises Gone if the tenant has no such person."""
@@ -216,7 +148,7 @@ class Store:
     # records ----------------------------------------------------------------------------------------------------------
     def put(self, person: str, *puts: Put) -> list[int]:
         """Write all of them or none; returns their new versions. Raises Conflict or Gone."""
-        key, now, versions = self._key(person), _now(), []
+        key, now, versions = self._keyring.key(person), _now(), []
         with self._data.begin() as db:
             _touch(db, person, now)
             for put in puts:
@@ -227,7 +159,7 @@ class Store:
         query = select(records).where(records.c.person == person, records.c.kind == kind, records.c.id == id_)
         with self._data.connect() as db:
             row = db.execute(query).first()
-        return _opened(self._key(person), row) if row else None
+        return _opened(self._keyring.key(person), row) if row else None
 
     def page(self, person: str, kind: str, limit: int, cursor: str | None = None) -> tuple[list[Stored], str | None]:
         """Up to `limit` records, the newest first, and the cursor of the next page. InputError for a bad cursor."""
@@ -237,7 +169,7 @@ class Store:
         query = query.order_by(records.c.created.desc(), records.c.id.desc()).limit(limit + 1)
         with self._data.connect() as db:
             rows = db.execute(query).all()
-        key = self._key(person) if rows else b""
+        key = self._keyring.key(person) if rows else b""
         return [_opened(key, row) for row in rows[:limit]], _cursor(rows[limit - 1]) if len(rows) > limit else None
 
     def everybody(self, kind: str, id_: str) -> Iterator[Stored]:
@@ -246,7 +178,7 @@ class Store:
             rows = db.execute(select(records).where(records.c.kind == kind, records.c.id == id_)).all()
         for row in rows:
             with suppress(Gone):
-                yield _opened(self._key(row.person), row)
+                yield _opened(self._keyring.key(row.person), row)
 
     def remove(self, person: str, kind: str, id_: str) -> bool:
         """Whether there was one."""
@@ -259,16 +191,14 @@ class Store:
         """Everything that is stored about someone, by kind."""
         with self._data.connect() as db:
             rows = db.execute(select(records).where(records.c.person == person).order_by(records.c.created)).all()
-        key, found = self._key(person), {}
+        key, found = self._keyring.key(person), {}
         for row in rows:
             found.setdefault(row.kind, []).append(_opened(key, row))
         return found
 
     def erase(self, person: str) -> None:
         """Key first, then rows; then the logs of both databases are emptied. Safe to repeat."""
-        with self._keys.begin() as db:
-            db.execute(delete(KEYS).where(KEYS.c.person == person))
-        empty_log(self._keys)
+        self._keyring.remove(person)
         with self._data.begin() as db:
             for table, column in ((people, people.c.id), (tokens, tokens.c.person), (records, records.c.person)):
                 db.execute(delete(table).where(column == person))
@@ -287,19 +217,10 @@ class Store:
         with self._data.connect() as db:
             stale = set(db.execute(select(people.c.id).where(people.c.touched < now - retention * _DAY)).scalars())
             everyone = set(db.execute(select(people.c.id)).scalars())
-        with self._keys.connect() as db:
-            kept = set(db.execute(select(KEYS.c.person)).scalars())
-        gone = stale | (everyone - kept)
+        gone = stale | (everyone - self._keyring.everyone())
         for person in gone:
             self.erase(person)
         return len(gone)
-
-    def _key(self, person: str) -> bytes:
-        with self._keys.connect() as db:
-            row = db.execute(select(KEYS).where(KEYS.c.person == person)).first()
-        if row is None:
-            raise Gone(person)
-        return self._unwrapped(row)
 
     # API keys ---------------------------------------------------------------------------------------------------------
     def add_api_key(self, tenant: str, days: float | None = None) -> str:
