@@ -23,9 +23,10 @@ from snowmelt.agent.service.access import Service
 from snowmelt.agent.service.gate import MOST_EACH, Breaker, Budget, FairQueue, Gated
 from snowmelt.agent.service.metrics import Metrics
 from snowmelt.agent.service.rooms import Rooms
-from snowmelt.agent.service.routes_talk import Pieces, answered, event_stream
+from snowmelt.agent.service.routes_talk import answered
 from snowmelt.agent.service.server import create_app
 from snowmelt.agent.service.store import Put, Store
+from snowmelt.agent.service.streams import Pieces, event_stream
 from snowmelt.agent.service.worker import GRACE, Worker
 from snowmelt.agent.types import Conversation
 from snowmelt.retrieval.catalogue import Catalogue

@@ -12,21 +12,23 @@ from snowmelt.agent.service.access import TheCaller, TheService
 from snowmelt.agent.service.metrics import KIND
 from snowmelt.agent.service.problems import Stop, documented
 from snowmelt.agent.service.rooms import Room
-from snowmelt.agent.service.routes_people import WhichCatalogue
-from snowmelt.agent.service.routes_talk import Cursor, PageSize, while_there
 from snowmelt.agent.service.shapes import (
     BatchIn,
     BatchOut,
     Catalogues,
+    Cursor,
     Health,
     ItemOut,
     ItemPage,
+    PageSize,
     Ready,
     RecommendIn,
     RecommendOut,
+    WhichCatalogue,
     item_out,
     recommendation_out,
 )
+from snowmelt.agent.service.streams import while_there
 from snowmelt.agent.types import Profile, Recommendation
 
 MOST_FOUND = 500  # items that a search pages through

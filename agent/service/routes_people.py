@@ -5,24 +5,28 @@ import secrets
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.service.access import Service, TheBackend, ThePerson, TheService
 from snowmelt.agent.service.keyring import Gone
 from snowmelt.agent.service.problems import Stop, documented
+from snowmelt.agent.service.repeats import IdempotencyKey, remembered, repeated
 from snowmelt.agent.service.rooms import Room
-from snowmelt.agent.service.routes_talk import Cursor, IdempotencyKey, PageSize, remembered, repeated, while_there
 from snowmelt.agent.service.shapes import (
+    Cursor,
     FeedbackIn,
     FeedbackOut,
     FeedbackPage,
+    PageSize,
     PersonOut,
     ProfileIn,
     ProfileOut,
+    WhichCatalogue,
     profile_out,
     recommendation_out,
 )
 from snowmelt.agent.service.store import TOKEN_LIFE, Person, Put, Stored
+from snowmelt.agent.service.streams import while_there
 from snowmelt.agent.types import Entry, Profile
 from snowmelt.retrieval import arrivals
 from snowmelt.retrieval.items import Item
@@ -30,7 +34,6 @@ from snowmelt.retrieval.items import Item
 MORE = 5  # items like the one of `more`
 
 router = APIRouter(prefix="/v1", tags=["people"])
-WhichCatalogue = Annotated[str | None, Query(max_length=128, description="left out: the first one")]
 
 
 @router.post("/people", status_code=201, response_model=PersonOut, responses=documented(401, 403))

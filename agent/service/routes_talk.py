@@ -1,35 +1,32 @@
 """Conversations: made, listed, read, continued (JSON or server-sent events), removed."""
 
-import asyncio
-import hashlib
-import itertools
 import json
 import secrets
-from collections.abc import AsyncIterator, Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
-from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.service import problems
 from snowmelt.agent.service.access import Service, ThePerson, TheService
 from snowmelt.agent.service.problems import Stop, documented
-from snowmelt.agent.service.shapes import ConversationOut, ConversationPage, CreateIn, ReplyOut, SayIn, reply_out
+from snowmelt.agent.service.repeats import IdempotencyKey, remembered, repeated, reply_put
+from snowmelt.agent.service.shapes import (
+    ConversationOut,
+    ConversationPage,
+    CreateIn,
+    Cursor,
+    PageSize,
+    ReplyOut,
+    SayIn,
+    reply_out,
+)
 from snowmelt.agent.service.store import Person, Put, Stored
-from snowmelt.agent.types import Conversation, Profile, Reply
+from snowmelt.agent.service.streams import Pieces, event_stream, while_there
+from snowmelt.agent.types import Conversation, Profile
 
-T = TypeVar("T")
 MOST_TURNS = 400
-PING = 5.0  # seconds of silence on a stream
 
 router = APIRouter(prefix="/v1", tags=["conversations"])
 ConversationId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", examples=["0123456789abcdef0123456789abcdef"])]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(min_length=8, max_length=128, pattern="^[!-~]+$", description="repeat a write safely, for 24 hours"),
-]
-Cursor = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
-PageSize = Annotated[int, Query(ge=1, le=100)]
 
 
 @router.post(
@@ -114,33 +111,6 @@ async def say(
     return await while_there(request, answer)
 
 
-class Pieces:
-    """The text of an answer on its way from the thread that makes it. An answer that is begun again without the model
-    starts a new text: what came of the one before is void, and what may still come of it is dropped."""
-
-    def __init__(self) -> None:
-        self._loop, self._queue = asyncio.get_running_loop(), asyncio.Queue[tuple[int, str]]()
-        self._runs = itertools.count()
-        self.run = -1
-
-    def answer(self, r: Recommender, before: Conversation, text: str) -> tuple[Conversation, Reply]:
-        """In a thread: the reply, its text told as it comes."""
-        self.run = run = next(self._runs)
-        for piece in r.stream(before, text):
-            if not isinstance(piece, str):
-                return piece
-            if run == self.run:
-                self._loop.call_soon_threadsafe(self._queue.put_nowait, (run, piece))
-        raise AssertionError("a stream ends with its reply")
-
-    async def next(self) -> tuple[int, str]:
-        """(which run, piece)."""
-        return await self._queue.get()
-
-    def left(self) -> list[tuple[int, str]]:
-        return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
-
-
 async def answered(s: Service, person: Person, id_: str, text: str, key: str | None, pieces: Pieces) -> dict[str, Any]:
     asked = json.dumps([id_, text])
     async with s.lock(person.id):
@@ -161,77 +131,8 @@ async def answered(s: Service, person: Person, id_: str, text: str, key: str | N
         if after.profile != profile:
             learnt = after.profile.model_dump(mode="json")
             puts.append(Put("profile", room.name, learnt, kept.version if kept else 0))
-        await s.rows(s.store.put, person.id, *puts, *_reply_put(key, asked, out))
+        await s.rows(s.store.put, person.id, *puts, *reply_put(key, asked, out))
         return out
-
-
-async def event_stream(
-    request: Request, answer: Coroutine[Any, Any, dict[str, Any]], pieces: Pieces
-) -> AsyncIterator[bytes]:
-    """The answer as events, its text as it comes. A comment is sent while nothing else is: the line is alive."""
-    yield _event("status", {"state": "thinking"})
-    task = asyncio.ensure_future(answer)
-    coming = asyncio.ensure_future(pieces.next())
-    told, run = "", -1
-    try:
-        while not task.done():
-            done, _ = await asyncio.wait({task, coming}, timeout=PING, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                yield b": still thinking\n\n"
-            elif coming in done:
-                for which, piece in (coming.result(), *pieces.left()):
-                    if which < run:
-                        continue
-                    if which > run and told:
-                        yield _event("status", {"state": "again"})
-                        told = ""
-                    run, told = which, told + piece
-                    yield _event("token", {"text": piece})
-                coming = asyncio.ensure_future(pieces.next())
-        reply = task.result()
-    except Exception as error:  # the status is long sent: whatever it is has to be told here
-        status, detail = problems.told(error)
-        raw = problems.body(request.scope.get("request_id", ""), status, detail)
-        yield b"event: error\ndata: " + raw + b"\n\n"
-        return
-    finally:
-        task.cancel()
-        coming.cancel()
-    if not reply["text"].startswith(told):  # the last pieces of a run that was given up
-        yield _event("status", {"state": "again"})
-        told = ""
-    if rest := reply["text"][len(told) :]:
-        yield _event("token", {"text": rest})
-    if reply["recommendations"]:
-        bare = [{k: v for k, v in r.items() if k != "reasons"} for r in reply["recommendations"]]
-        yield _event("list", {"recommendations": bare})
-        reasons = [{"item": r["item"]["id"], "reasons": r["reasons"]} for r in reply["recommendations"]]
-        yield _event("reasons", {"reasons": reasons})
-    if reply["question"]:
-        yield _event("question", reply["question"])
-    yield _event("done", {"degraded": reply["degraded"], "text": reply["text"]})
-
-
-def _event(name: str, value: dict[str, Any]) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
-
-
-async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` gives; it is cancelled when the client goes away."""
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    task, left = asyncio.ensure_future(work), asyncio.ensure_future(gone())
-    try:
-        await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise Stop(400, "The client went away.")
-        return task.result()
-    finally:
-        task.cancel()
-        left.cancel()
 
 
 async def _stored(s: Service, person: Person, id_: str) -> Stored:
@@ -247,29 +148,3 @@ def _out(stored: Stored) -> dict[str, Any]:
         "id": stored.id, "catalogue": stored.value["catalogue"], "created": stored.created, "updated": stored.updated,
         "version": stored.version, "turns": turns, "last": stored.value["last"],
     }  # fmt: skip
-
-
-async def repeated(s: Service, person: Person, key: str | None, asked: str) -> dict[str, Any] | None:
-    """The answer to this very write, if its idempotency key was there before. Stop(422) if it was for another one."""
-    if key is None:
-        return None
-    found = await s.rows(s.store.get, person.id, "reply", _digest(key))
-    if found is None:
-        return None
-    if found.value["asked"] != _digest(asked):
-        raise Stop(422, "This idempotency key was used for another request.")
-    return found.value["answer"]
-
-
-async def remembered(s: Service, person: Person, key: str | None, asked: str, answer: dict[str, Any]) -> dict[str, Any]:
-    if key is not None:
-        await s.rows(s.store.put, person.id, *_reply_put(key, asked, answer))
-    return answer
-
-
-def _reply_put(key: str | None, asked: str, answer: dict[str, Any]) -> list[Put]:
-    return [] if key is None else [Put("reply", _digest(key), {"asked": _digest(asked), "answer": answer})]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from snowmelt.agent.after import After
 from snowmelt.agent.types import Profile, Recommendation, Reply
@@ -17,6 +18,9 @@ Limit = Annotated[int, Field(ge=1, le=MOST_ITEMS, strict=True, description="how 
 CatalogueName = Annotated[
     str | None, Field(default=None, max_length=128, description="which catalogue; left out: the first one")
 ]
+Cursor = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
+PageSize = Annotated[int, Query(ge=1, le=100)]
+WhichCatalogue = Annotated[str | None, Query(max_length=128, description="left out: the first one")]
 CARD = {
     "id": "f0417", "title": "Ratatouille", "description": "A rat who can cook makes an unusual alliance in Paris.",
     "attributes": {"year": 2007.0, "runtime": 111.0, "genres": ["animation", "comedy"]},
