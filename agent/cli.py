@@ -1,4 +1,4 @@
-"""`snowmelt`: the words of the command line. What the commands do is in `actions`.
+"""`snowmelt`: the words of the command line. What the commands do is in `cataloguing`, `learning` and `actions`.
 
 Bad input is one line on stderr and exit code 2, never a traceback.
 """
@@ -6,7 +6,7 @@ Bad input is one line on stderr and exit code 2, never a traceback.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,9 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return audit(arguments[1:])
         args = _parser().parse_args(arguments)
-        from snowmelt.agent import actions
-
-        return getattr(actions, args.command)(args)
+        return action(args.command)(args)
     except InputError as error:
         sys.stderr.write(f"snowmelt: {error}\n")
         return 2
@@ -50,6 +48,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"snowmelt: {where}{error.strerror or error}\n")
         return 2
+
+
+def action(command: str) -> Callable[[argparse.Namespace], int]:
+    """What does it."""
+    match command:
+        case "index" | "enrich" | "calibrate":
+            from snowmelt.agent import cataloguing as module
+        case "fit" | "transfer" | "tune":
+            from snowmelt.agent import learning as module
+        case _:
+            from snowmelt.agent import actions as module
+    return getattr(module, command)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -282,13 +282,13 @@ def test_ctrl_c_while_the_model_is_asked_loses_nothing(
 ) -> None:
     """After the catalogue is written, `index` asks the model how known the items are; that may be stopped."""
     from fakes import ScriptedLLM
-    from snowmelt.agent import actions
+    from snowmelt.agent import options
 
     def stopped(prefix: str, text: str) -> float:
         raise KeyboardInterrupt
 
     model = ScriptedLLM(scorer=stopped)
-    monkeypatch.setattr(actions, "open_llm", lambda *_, **__: model)
+    monkeypatch.setattr(options, "open_llm", lambda *_, **__: model)
     source = tmp_path / "films.jsonl"
     source.write_text("".join(f'{{"id": {i}, "title": "Film {i}"}}\n' for i in range(30)))
     words = ["index", str(source), "--out", str(tmp_path / "films")]
