@@ -1,10 +1,11 @@
 """Many conversations at once against the real service: latency, errors and memory.
 
-    python benchmarks/load.py CATALOGUE --people 50 --seconds 300 [--pause 5] [--model local] [--deadline 10]
+    python benchmarks/load.py CATALOGUE --people 50 --seconds 300 [--pause 5] [--model local] [--greedy 2]
 
-Each person waits half to one and a half times the pause (seconds) before a message: people read lists and type. Rows
-are printed as they come; the last lines are the summary. Memory is that of the service's process and its children, warm
-after a minute.
+Each person waits half to one and a half times the pause (seconds) before a message: people read lists and type. The
+first `--greedy` people do not pause at all. Rows are printed as they come; the last lines are the summary, with the
+mean wait of the person who waited least and of the one who waited most: a fair queue keeps them together. Memory is
+that of the service's process and its children, warm after a minute.
 """
 
 import argparse
@@ -65,28 +66,34 @@ def memory(pid: int) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
-async def load(url: str, pid: int, people: int, seconds: float, pause: float, seed: int) -> None:
-    took: list[float] = []
+async def load(url: str, pid: int, people: int, seconds: float, pause: float, greedy: int, seed: int) -> None:
+    waits: list[list[float]] = [[] for _ in range(people)]
     outcomes: Counter[str] = Counter()
     until = time.monotonic() + seconds
     limits = httpx.Limits(max_connections=people + 10)
     async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
-        jobs = [asyncio.create_task(person(client, until, pause, seed + i, took, outcomes)) for i in range(people)]
-        warm = 0.0
+        jobs = [
+            asyncio.create_task(person(client, until, 0.0 if i < greedy else pause, seed + i, own, outcomes))
+            for i, own in enumerate(waits)
+        ]
+        warm = memory(pid)
         while time.monotonic() < until:
             await asyncio.sleep(min(10.0, max(0.1, until - time.monotonic())))
             now = memory(pid)
             past = seconds - (until - time.monotonic())
             if past < min(WARM, seconds / 2) + 1:
                 warm = now
-            print(f"{past:5.0f} s  {len(took):6} answers  {now:7.1f} MB", flush=True)
+            print(f"{past:5.0f} s  {sum(map(len, waits)):6} answers  {now:7.1f} MB", flush=True)
         await asyncio.gather(*jobs)
-    took.sort()
+    means = [1000 * sum(own) / len(own) for own in waits if own]
+    took = sorted(t for own in waits for t in own)
     one, five, _ = os.getloadavg()
     print(f"load average of the machine: {one:.1f} over a minute, {five:.1f} over five")
     p = [1000 * took[min(len(took) - 1, int(len(took) * q))] for q in (0.5, 0.95, 0.99)]
     print(f"n {len(took)}, {len(took) / seconds:.1f} a second; p50 {p[0]:.0f}, p95 {p[1]:.0f}, p99 {p[2]:.0f} ms,"
-          f" longest {1000 * took[-1]:.0f} ms")  # fmt: skip
+          f" longest {1000 * took[-1]:.0f} ms; mean wait by person {min(means):.0f} to {max(means):.0f} ms"
+          + (f", of the greedy {', '.join(f'{m:.0f}' for m in means[:greedy])} ms" if greedy else "")
+    )  # fmt: skip
     end = memory(pid)
     print(f"outcomes {dict(outcomes)}; memory when warm {warm:.1f} MB, at the end {end:.1f} MB"
           f" ({100 * (end / warm - 1):+.1f} %)")  # fmt: skip
@@ -98,6 +105,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--pause", type=float, default=5)
+    parser.add_argument("--greedy", type=int, default=0)
     parser.add_argument("--model")
     parser.add_argument("--deadline", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
@@ -107,7 +115,9 @@ def main() -> None:
         with running([args.catalogue], Path(folder), **settings) as service:
             if args.model:
                 time.sleep(20)  # the model loads
-            asyncio.run(load(service.url, service.process.pid, args.people, args.seconds, args.pause, args.seed))
+            asyncio.run(
+                load(service.url, service.process.pid, args.people, args.seconds, args.pause, args.greedy, args.seed)
+            )
 
 
 if __name__ == "__main__":
