@@ -23,7 +23,7 @@ _LE = (
     r"end(?:s)? before|over in|over within|done in|done within|done by|finished in|finish in|under|below|beneath|sub|less than|fewer than|lower than|at (?:the )?(?:very |absolute )?most|max(?:imum)?(?: of)?|a maximum of|(?:an? )?(?:absolute |upper )?(?:limit|ceiling|cap) of|capped at|maxing out at|tops? out at|no (?:more|longer|higher|bigger|heavier|taller|wider|larger|pricier) than|not (?:more|longer|higher|bigger|heavier) than|not over|not above|"
     r"nothing (?:over|above|beyond|past|more than|longer than|heavier than|bigger than|pricier than|that costs more than|that(?:s| is)? (?:over|above|longer than|more than)|exceeding)|not a (?:minute|second|cent|penny|euro|gram) (?:over|more than|longer than)|no(?:t|thing)? (?:going )?(?:past|beyond)|"
     r"up to|within|inside(?: of)?|in under|shorter than|cheaper than|lighter than|smaller than|less expensive than|lower than|not exceeding|not exceed|doesnt exceed|without exceeding|keep (?:it|this|things) (?:under|below|to|within)|limit(?:ed)? (?:it )?to|fits? (?:in|into|within)|squeeze (?:it )?into|"
-    r"(?:must|should|does|do|can|may|could|wo|shall)nt? (?:not )?(?:exceed|be over|be more than|be longer than|cost more than|go over|go above|run over|run longer than|last longer than|weigh more than)|"
+    r"(?:must|should|does|do|ca|can|may|could|wo|shall)(?:nt|not| not)? (?:not )?(?:exceed|be over|be more than|be longer than|cost more than|go over|go above|run over|run longer than|last longer than|weigh more than)|"
     r"(?:不要|别|不能|不可|不得|不许|不应|千万别|最好别)?(?:不超过|不超|不要超过|别超过|别超|不能超过|不可超过|不得超过|不许超过|超不过|不大于|不高于|不长于|不重于|低于|少于|小于|短于|轻于|便宜过|最多|至多|顶多|撑死|不到|不足|控制在|限制在|压在|压到|压缩在|卡在|封顶|上限(?:是|为)?)"
 )
 _GE = (
@@ -33,14 +33,18 @@ _GE = (
 )
 _LE_AFTER = (
     r"or (?:less|under|fewer|below|shorter|cheaper|lighter|lower|so max)|max(?:imum)?|at (?:the )?(?:very |absolute |outside )?(?:most|max(?:imum)?|outside)|tops|and under|(?:and )?(?:not a (?:minute|cent|penny|second|euro)|no) (?:more|longer)|(?:time |price |budget )?(?:limit|cap|ceiling|budget|window|slot)|"
-    r"is (?:all (?:i have|ive got|we have|weve got|ill pay|i can)|(?:my|the|our) (?:limit|max(?:imum)?|absolute max(?:imum)?|ceiling|budget|cap|upper limit)|as (?:high|long|much) as|the most|plenty|max)|hochstens|maximal|maximum|au maximum|maximo|como maximo|massimo|al massimo|"
+    r"(?:and )?(?:is|s|thats|that is) (?:all (?:i have|ive got|we have|weve got|ill pay|i can)|(?:my|the|our) (?:limit|max(?:imum)?|absolute max(?:imum)?|ceiling|budget|cap|upper limit)|as (?:high|long|much) as|the most|plenty|max)|hochstens|maximal|maximum|au maximum|maximo|como maximo|massimo|al massimo|"
     r"以内|之内|以下|及以下|内|封顶|打住|为限|为上限|顶天|到顶|撑死|就够|足够|或更短|或以下|或更少|不能再多|不能再长|的(?:预算|上限)"
 )
 _GE_AFTER = (
     r"or (?:more|over|longer|above|heavier|bigger|higher)|and (?:up|above|over|more|longer)|plus|upwards|at (?:the )?(?:very )?least|minimum|min|mindestens|au moins|minimo|\+|"
     r"以上|及以上|起步|起|打底|往上|朝上|开外|或更长|或以上|或更多"
 )
-_FILLED = r"(?: ?(?:the|a|an|about|around|roughly|approximately|like|of|is|just|only|total|etwa|environ|unos|要|得|有|是|在|到|大概|大约|差不多))*"
+# between a comparison and its amount stand words that say how the amount is spent: "at most I can pay 40", "顶多看一个半钟头"
+_FILLED = (
+    r"(?: ?(?:the|a|an|about|around|roughly|approximately|like|of|is|just|only|total|be|to|i|we|can|could|will|want to|spend|spending|pay|paying|cost|costs|costing|"
+    r"take|takes|taking|last|lasts|lasting|run|runs|running|weigh|weighs|weighing|etwa|environ|unos|要|得|有|是|在|到|大概|大约|差不多|能|只|看|花|用|坐|出|付|给|卖|飞|我|个))*"
+)
 _ATTITUDE = re.compile(r"(?:hate|dislike|cant stand|sick of|讨厌|受不了)[^,.;，。；]{0,25}$")
 # what follows an amount with its comparison: "over two hours is too long", "超过一百的不要"
 _REFUSED = re.compile(
@@ -53,11 +57,11 @@ _HAVE = (
     r"(?: ?(?:only|just|about|like|exactly|maybe|roughly|got|大概|大约|差不多))*"
 )
 _MUST_FIT = re.compile(
-    r"fit (?:in|into|within) (?:that|it|this|there)|(?:within|in|under) that\b|shorter than that|before (?:i|we|it|she|he|they|then)\b|短于这个|比这(?:个)?短|看得完|能看完|看完就|赶得上|来得及",
+    r"(?:别|不要|不能)?超过(?:这个|它)|fit (?:in|into|within) (?:that|it|this|there)|(?:within|in|under) that\b|shorter than that|before (?:i|we|it|she|he|they|then)\b|短于这个|比这(?:个)?短|看得完|能看完|看完就|赶得上|来得及",
     re.ASCII,
 )
 _SPEND = (
-    r"(?:budget|price limit|limit|spend(?:ing)?|afford|pay(?:ing)?|stretch|go|have|预算|价格|价钱|价位|出得起|最多出|花|掏)"
+    r"(?:budgets?|price limit|limit|spend(?:ing)?|afford|pay(?:ing)?|stretch|go|have|预算|价格|价钱|价位|出得起|最多出|花|掏)"
     r"(?: (?:is|of|to|at|about|max|up|than|the|around|only|as high as|for it|s))*(?:是|在|为|只有|大概|大约|有|就|个|到)?[:： ]*"
 )
 
@@ -172,7 +176,7 @@ def _amounts(text: str, cols: dict[str, str], schema: Schema, about: str | None,
             add(match.start(), match.end(), a.column, [("ge", a.value), ("le", b.value)], a.dimension)
     for match in re.finditer(first, text):
         amount = amount_of(match, "a", schema, cols, about)
-        if amount is None:
+        if amount is None or (not (match["unita"] or match["prea"]) and _COUNTS.match(text[match.end() :])):
             continue
         said = _compared(text, match, amount.dimension)
         if said is not None:
@@ -211,7 +215,7 @@ def _compared(text: str, match: re.Match[str], dimension: str) -> tuple[int, int
     if dimension in ("money", "currency"):
         if found := _LEFT_SPEND.search(left):
             return found.start(), match.end(), "le", True
-        if found := re.match(r" ?(?:的)?(?:budget|预算|to spend)", right):
+        if found := re.match(r" ?(?:的)?(?:budget|预算|to spend)|[^.!?;]{0,30}\bthats all (?:i|we|ive)\b", right):
             return match.start(), match.end() + found.end(), "le", True
     if dimension == "time" and not re.match(r" ?(?:ago|later|away|early|late|earlier|前|后|以前|以后|左右)", right):
         if (found := _LEFT_HAVE.search(left)) and not NEGATED.search(left[: found.start()]):
@@ -221,6 +225,8 @@ def _compared(text: str, match: re.Match[str], dimension: str) -> tuple[int, int
     return None
 
 
+# what a bare number counts if a Chinese word follows that is no comparison: "一百遍"
+_COUNTS = re.compile(r" ?[一-鿿](?<![以之及内左上到至封打为就够足开往起的块元之])")
 _LEFT_LE = re.compile(rf"(?<![a-z])(?:{_LE}){_FILLED} ?$")
 _LEFT_GE = re.compile(rf"(?<![a-z])(?:{_GE}){_FILLED} ?$")
 _RIGHT_LE = re.compile(rf" ?(?:long |in length )?(?:{_LE_AFTER})(?![a-z])")

@@ -125,6 +125,10 @@ _SPELT = tuple(
     for p, new in (
         (r"(?:\b(?:an?|one) |1 )hour and a half|1 and a half hours?|(?<!\d )\bhour and a half", "90 min"),
         (r"(?<!and a )\bhalf an? hour|(?<!and a )\bhalf hour|demi heure|halbe stunde|media hora|mezz ?ora", "30 min"),
+        (r"(?:\b(?:an?|one) |\b1 )hour and 3 quarters", "105 min"),
+        (r"(?:\b(?:an?|one) |\b1 )hour and (?:a|one|1) quarter", "75 min"),
+        (r"\b2 hours and (?:a|one|1) quarter", "135 min"),
+        (r"\b2 hours and 3 quarters", "165 min"),
         (r"\b3 quarters of an hour|dreiviertelstunde", "45 min"),
         (r"\b(?:an|a|une|eine|una|un) (?:hour|heure|stunde|hora|ora)\b", "1 h"),
         (r"\b(?:a )?couple (?:of )?hours", "2 h"),

@@ -26,6 +26,11 @@ class Words:
     def texts(self) -> list[str]:
         return [w.text for w in self.words]
 
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Token span to word span."""
+        inside = [i for i, at in enumerate(self.at) if start <= at < end]
+        return (inside[0], inside[-1] + 1) if inside else (0, 0)
+
     def said(self, start: int, end: int) -> str:
         """The person's own words from word `start` to before word `end`."""
         return self.message[self.words[start].start : self.words[end - 1].end] if end > start else ""

@@ -149,7 +149,7 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, put: Cal
         number, refused = int(match[1] or match[2]), _REFUSED.search(text[: match.start()])
         add(match, column, bounds(None, number) if refused else bounds(number, None))
     for match in re.finditer(
-        rf"(?<![a-z])(?:before|pre-?|prior to|older than|earlier than|until|up to|no later than|nothing (?:after|newer than|later than|past)|not (?:newer|later) than|no newer than|davant|avant|vor|antes de|anterior a|prima del|predating|anything (?:before|pre)|(?<!不)早于|不晚于) ?{year}年?|{year} or (?:earlier|before|older)|{year}年?(?:以前|之前|前)",
+        rf"(?<![a-z])(?:before|pre-?|prior to|older than|earlier than|until|up to|no later than|nothing (?:after|newer than|later than|past)|not (?:newer|later) than|no newer than|davant|avant|vor|antes de|anterior a|prima del|predating|anything (?:before|pre)|(?<!不)早于|不晚于) ?{year}年?|{year} (?:or (?:earlier|before|older)|at (?:the )?(?:very )?latest)|{year}年?(?:以前|之前|前)",
         text,
     ):
         number = int(next(g for g in match.groups() if g))

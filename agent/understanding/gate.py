@@ -1,0 +1,137 @@
+"""Whether a mention tells a taste at all: what the cues leave open or get wrong, by a small classifier.
+
+Multinomial logistic regression over the sentence vectors (the catalogue's own embedder) of the clause that a mention
+stands in, with the mention itself masked, of the clause after it and of the mention, beside what the cues made of it.
+Trained by `benchmarks/gate.py` on the labelled utterances; the weights hold for one embedder, with another one the
+cues decide alone.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import as_file, files
+
+import numpy as np
+from numpy.typing import NDArray
+from snowmelt.agent.understanding.meaning import EMPTY
+from snowmelt.agent.understanding.polarity import Mention, State
+from snowmelt.agent.understanding.units import columns
+from snowmelt.agent.understanding.vocabulary import Vocabulary
+from snowmelt.agent.understanding.words import Words
+
+CLASSES = ("like", "dislike", "seen", "none")
+CLASS_OF: dict[State, str] = {"like": "like", "must": "like", "want": "like", "bare": "like", "seen": "seen", "dislike": "dislike", "exclude": "dislike", "neutral": "none"}  # fmt: skip  # noqa: E501
+_NAMES = ("title", "part", "value", "person", "alias", "typo", "first", "free")
+_CUES = ("like", "dislike", "exclude", "must", "want", "seen", "neutral", "hedge", "not", "session", "over", "back_like", "back_dislike", "back_exclude", "back_neutral", "back_seen", "back_must")  # fmt: skip  # noqa: E501
+_MARKS = frozenset(".!?;\n。！？；…,，、:：")
+SCALE = 3.0  # of the sentence vectors (length 1) against the other features (0 to 1)
+SURE = 0.3  # by how much another class must be likelier than what the cues say; by leave-one-author-out
+
+
+def bounds(w: Words, start: int, end: int) -> tuple[int, int]:
+    """The words [first, last) between the punctuation marks around words [start, end)."""
+    while start > 0 and not set(w.punctuation[start]) & _MARKS:
+        start -= 1
+    while end < len(w.words) and not set(w.punctuation[end]) & _MARKS:
+        end += 1
+    return start, end
+
+
+def pieces(w: Words, mention: Mention, goods: bool) -> tuple[str, str, str]:
+    """(clause with the mention masked, the clause after it, the mention): what is embedded."""
+    start, end = bounds(w, mention.start, mention.end)
+    said = w.said(mention.start, mention.end)
+    han = any(t.kind == "c" for t in w.words)
+    mask = ("东西" if goods else "电影") if han else "things" if goods else "films"
+    left = w.message[w.words[start].start : w.words[mention.start].start]
+    right = w.message[w.words[mention.end - 1].end : w.words[end - 1].end]
+    after = w.said(*bounds(w, end, end + 1)) if end < len(w.words) else ""
+    return left + mask + right, after, said
+
+
+def signs(
+    w: Words, mention: Mention, vocabulary: Vocabulary, mentions: Sequence[Mention], told: bool, loose: int
+) -> NDArray[np.float32]:
+    """What the cues and the linker made of a mention, numbers of 0 to 1. `told`: it stands in a fact about oneself;
+    `loose`: words of its clause that nothing else covers."""
+    match = mention.match
+    kind = match.kind if match else "free"
+    start, end = bounds(w, mention.start, mention.end)
+    target = match.targets[0] if match else None
+    cue = mention.cue.kind if mention.cue else ""
+    together = sum(m.start >= start and m.end <= end for m in mentions)
+    one = [
+        1.0,
+        target is not None and target.item_id is not None,
+        target is not None and vocabulary.roles.get(target.attribute or "") == "person",
+        (start, end) == (mention.start, mention.end),
+        min(end - start, 20) / 20,
+        (mention.end - mention.start) / (end - start),
+        min(len(w.words), 60) / 60,
+        mention.start / len(w.words),
+        w.words[mention.start].capital,
+        w.quoted[mention.start],
+        mention.start == start,
+        mention.end == end,
+        any(t.kind == "c" for t in w.words),
+        bool(set("?？") & set(w.punctuation[end])),
+        mention.cued,
+        mention.hedged,
+        mention.contrast,
+        mention.session,
+        told,
+        min(loose, 8) / 8,
+        min(together, 4) / 4,
+        min(len(mentions), 8) / 8,
+    ]
+    one += [kind == k for k in _NAMES]
+    one += [mention.state == s for s in CLASS_OF]
+    one += [mention.state == s and kind == "free" for s in CLASS_OF]
+    one += [cue == c for c in _CUES]
+    return np.array(one, np.float32)
+
+
+@cache
+def weights() -> tuple[str, NDArray[np.float32]]:
+    """(id of the embedder, [features, 4] weights)."""
+    if not files("snowmelt.agent.understanding").joinpath("gate.npz").is_file():
+        return "", np.zeros((0, 4), np.float32)
+    with as_file(files("snowmelt.agent.understanding").joinpath("gate.npz")) as path, np.load(path) as kept:
+        return str(kept["embedder"]), kept["weights"].astype(np.float32)
+
+
+def features(
+    w: Words, mentions: Sequence[Mention], vocabulary: Vocabulary, told: Sequence[bool], loose: Sequence[int]
+) -> NDArray[np.float32]:
+    """[mentions, 3 * dim + signs]"""
+    goods = "money" in columns(vocabulary.schema)
+    texts = [t for m in mentions for t in pieces(w, m, goods)]
+    once = list(dict.fromkeys(texts))
+    vectors = dict(zip(once, vocabulary.catalogue.embedder.queries(once), strict=True))
+    spoken = np.array([vectors[t] for t in texts], np.float32).reshape(len(mentions), -1) * SCALE
+    seen = [signs(w, m, vocabulary, mentions, t, n) for m, t, n in zip(mentions, told, loose, strict=True)]
+    return np.hstack([spoken, np.array(seen)])
+
+
+def weighed(
+    w: Words,
+    mentions: Sequence[Mention],
+    vocabulary: Vocabulary,
+    told: Sequence[bool],
+    loose: Sequence[int],
+    pointed: Sequence[Mention] = (),
+) -> None:
+    """Change the state of mentions that the classifier is sure the cues got wrong.
+
+    Left alone: the `pointed`, places in a list, and a mention that is the whole message: nobody names a thing for nothing.
+    """
+    embedder, matrix = weights()
+    if not mentions or vocabulary.catalogue.embedder.id.partition(":")[0] != embedder.partition(":")[0]:
+        return
+    scores = features(w, mentions, vocabulary, told, loose) @ matrix
+    scores = np.exp(scores - scores.max(1, keepdims=True))
+    for mention, chances in zip(mentions, scores / scores.sum(1, keepdims=True), strict=True):
+        said, likely = CLASS_OF[mention.state], CLASSES[int(chances.argmax())]
+        whole = all(t in EMPTY for t in (*w.texts[: mention.start], *w.texts[mention.end :]))
+        if likely == said or whole or mention in pointed or chances.max() - chances[CLASSES.index(said)] < SURE:
+            continue
+        mention.state = {"like": "like", "dislike": "dislike", "seen": "seen", "none": "neutral"}[likely]  # type: ignore[assignment]
