@@ -57,6 +57,11 @@ class Familiarity:
     tokens: int = 0
     seconds: float = 0.0
 
+    @property
+    def trusted(self) -> Floats | None:
+        """`values`; None where `weight` is 0: of such titles only a sample was read, and it says nothing."""
+        return self.values if self.weight > 0 else None
+
 
 def familiarity(
     llm: LLM,

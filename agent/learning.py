@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snowmelt.agent import familiarity
 from snowmelt.agent.settings import master_key
 from snowmelt.agent.types import Profile
 from snowmelt.retrieval.errors import InputError
@@ -29,7 +30,10 @@ def fit(args: Namespace) -> int:
     catalogue, people = Catalogue.open(args.directory), []
     if args.feedback is not None:
         people = list(_likes(args.feedback, args.catalogue or args.directory.resolve().name))
-    learned = fitting.fit_catalogue(catalogue, args.interactions, people=people)
+    known = familiarity.stored(catalogue.dir, catalogue.titles)
+    learned = fitting.fit_catalogue(
+        catalogue, args.interactions, people=people, familiarity=known.trusted if known is not None else None
+    )
     skipped = f", {learned.skipped:,} rows of other items skipped" if learned.skipped else ""
     sys.stdout.write(
         f"{learned.version}: {learned.likes:,} likes of {learned.people:,} people, {learned.items:,} items, "

@@ -62,7 +62,7 @@ class Recommender:
     def _take_up(self, own: Content | None) -> None:
         """What was learned, and what arrived since. `own`: the catalogue's content, where it is known already."""
         self._state = fitting.state(self.catalogue.dir)
-        heard = self.familiarity.values if self.familiarity is not None else None
+        heard = self.familiarity.trusted if self.familiarity is not None else None
         self.learned = fitting.load(self.catalogue, heard, own)
         self.prior = self.popularity = None
         if self.learned is not None:

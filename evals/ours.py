@@ -35,7 +35,7 @@ class _Learned:
         domains = [str(record.get("domain") or "") for record in train.records]
         self.train, self.domains = train, np.array(domains, object)
         several = len(set(domains)) > 1
-        heard = known.values if known is not None else None
+        heard = known.trusted if known is not None else None
         texts = content(_vectors(train), told, Lexical(train.texts), heard)
         times = liked_times(train) if train.settings.get("revealed") == "first" and train.has_clock else None
         learned = fit(train.likes, texts, train.seed, domains if several else None, times=times)
@@ -113,7 +113,7 @@ def _scorer(train: Train, known: Familiarity | None) -> Scorer:
     if often.sum() < 2:
         return _Scene(train, known)
     told = {} if train.has_clock else {"revealed": ""}  # without times both settings are one: fitted once
-    heard = None if known is None else known.values.tobytes()
+    heard = known.values.tobytes() if known is not None and known.weight > 0 else None
     kept = (train.item, {**train.settings, **told}, heard)
     if not (_last and _last[0][0] is kept[0] and _last[0][1:] == kept[1:]):
         _last[:] = [kept, _Learned(train, known)]

@@ -57,11 +57,14 @@ class Weights:
         columns = np.asarray(self.table, float).reshape(len(self.knots), len(self.names)).T
         return {name: float(np.interp(place, at, column)) for name, column in zip(self.names, columns, strict=True)}
 
+    def given(self, **weights: float) -> "Weights":
+        """The same table with these weights for these signals at every knot."""
+        table = (tuple(weights.get(n, w) for n, w in zip(self.names, row, strict=True)) for row in self.table)
+        return Weights(self.names, self.knots, tuple(table))
+
     def without(self, *names: str) -> "Weights":
         """The same table with these signals at 0 (for ablations)."""
-        zero = [n in names for n in self.names]
-        table = tuple(tuple(0.0 if z else w for w, z in zip(row, zero, strict=True)) for row in self.table)
-        return Weights(self.names, self.knots, table)
+        return self.given(**dict.fromkeys(names, 0.0))
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,20 @@ def test_few_people_hardly_move_the_default_weights() -> None:
     assert _table({k: [] for k in KNOTS}, DEFAULT).at(3) == DEFAULT.at(1)
 
 
+def test_few_people_let_a_models_familiarity_speak_and_without_it_nothing_changes(town) -> None:
+    from snowmelt.retrieval.playing import fit
+
+    catalogue = Catalogue.open(town[0], Letters())
+    people, _ = fitting.read_likes(town[1], catalogue.rows)
+    heard = np.where(np.arange(40) == 4, 3.0, -0.1).astype(np.float32)
+    few = people[:20]
+    told = fit(few, fitting.content_of(catalogue, heard), 0)
+    silent = fit(few, fitting.content_of(catalogue, None), 0)
+    signals = told.contributions(liked(catalogue, "i1"))["familiarity"][0]
+    assert told.tables["known"].at(1)["familiarity"] > 0 and signals.argmax() == 4
+    assert {table.at(k)["familiarity"] for table in silent.tables.values() for k in (1, 5)} == {0.0}
+
+
 def test_lessons_reveal_the_oldest_likes_first_where_times_are_known() -> None:
     from snowmelt.retrieval.learned import KNOTS
     from snowmelt.retrieval.playing import _play
