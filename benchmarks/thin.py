@@ -56,7 +56,7 @@ def main() -> None:
     say = sys.stdout.write
     say(f"{args.data.name}, {args.on}, {len(bench.people)} people, {args.repeats} draws of warm people, seed 0\n")
     say(
-        "| warm people | likes revealed | n | without | model | with it | gain [95%], p |\n|---|---|---|---|---|---|---|\n"
+        "| warm people | likes revealed | n | without | model | with it | gain [95%] |\n|---|---|---|---|---|---|---|\n"
     )
     for people in map(int, args.warm.split(",")):
         without = values(bench, snowmelt_no_llm, people, args.repeats, None)
@@ -66,10 +66,8 @@ def main() -> None:
                 found = compare(with_it[k], base)
                 gain, share = found.difference, 100 * found.difference.mean / base.mean()
                 say(f"| {min(people, bench.train.people)} | {k} | {len(base)} | {base.mean():.4f} | ")
-                say(
-                    f"{Path(name).stem} | {with_it[k].mean():.4f} | {gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] "
-                )
-                say(f"({share:+.1f} %), p {found.p:.4f} |\n")
+                say(f"{Path(name).stem} | {with_it[k].mean():.4f} | ")
+                say(f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], {share:+.1f} %, p {found.p:.4f} |\n")
             sys.stdout.flush()
 
 
