@@ -1,78 +1,117 @@
-"""What models of several sizes know and what they cost: familiarity (scene cold) and likelihood (user cold).
+"""What models of several sizes know and what they cost: no behaviour at all (scene cold), and behaviour (user cold).
 
-    python benchmarks/models.py DATA MODEL... [--titles 300] [--users 30] [--reveal 3]
+    python benchmarks/models.py DATA MODEL... [--reveal 1,3,5] [--users 0] [--pool 30] [--cache DIR]
 
-MODEL: local or gguf:/path. Familiarity: Spearman correlation with the number of likes over `--titles` random titles,
-and the weight that it gives itself. Likelihood: what it adds to the ranking without a model for validation people, at
-the weight that calibration finds, on people that the weight was not chosen on (`--users 0` leaves this out).
+MODEL: local or gguf:/path. Scene cold, test people: NDCG@10 of what the model has heard of alone, of `snowmelt` with it
+and of `snowmelt-no-llm`, with intervals; and the Spearman correlation of the former with the number of likes. What a
+model says of the titles is kept in the judge's cache: a run that is killed goes on where it was.
+
+`--users N`: what the likelihood of a candidate's title after the titles of `--reveal` likes adds to the ranking without
+a model for N validation people (user cold), at the weight that calibration finds on one half, seen on the other.
 """
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from snowmelt.agent.calibration import POOL, Played, calibrate
-from snowmelt.agent.familiarity import familiarity
+from snowmelt.agent.familiarity import Familiarity, familiarity
 from snowmelt.agent.llm import open_llm
-from snowmelt.evals.bench import Bench, prepare
+from snowmelt.evals.bench import CACHE, Bench, prepare
+from snowmelt.evals.data import Dataset
 from snowmelt.evals.loading import load
-from snowmelt.evals.ours import snowmelt_no_llm
+from snowmelt.evals.ours import snowmelt, snowmelt_no_llm
+from snowmelt.evals.statistics import compare, interval
 
 
-def played(bench: Bench, titles: list[str], reveal: int) -> list[Played]:
-    level = bench.levels[reveal]
+def heard_of(bench: Bench, name: str) -> Familiarity:
+    """What the arm `snowmelt` asks of the model, asked in the same way."""
+    llm, records = open_llm(name), bench.train.records
+    columns = sorted({n for record in records for n in record})
+    try:
+        return familiarity(llm, bench.train.cache, [str(r["title"]) for r in records], columns=columns)
+    finally:
+        llm.close()
+
+
+def scene(data: Dataset, models: list[str], reveal: list[int], cache: Path) -> None:
+    bench = prepare(data, split="scene", on="test", reveal=reveal, people=None, seed=0, cache=cache)
+    say, likes = sys.stdout.write, np.bincount(data.item[data.liked], minlength=len(data.ids))
+    place = {name: row for row, name in enumerate(data.names)}
+    likes = likes[[place[id_] for id_ in bench.train.ids]]
+    without = {k: r.values() for k, r in bench.score(snowmelt_no_llm(bench.train)).items()}
+    say(f"{data.name}, scene cold, {len(bench.people)} test people, NDCG@10 [95%], seed 0\n")
+    say(f"| model | likes known | {' | '.join(map(str, reveal))} |\n|---|---|{'---|' * len(reveal)}\n")
+    say(f"| none | snowmelt-no-llm | {' | '.join(_shown(without[k]) for k in reveal)} |\n")
+    for name in models:
+        known = heard_of(bench, name)
+        alone = bench.score(lambda case, known=known: known.values)
+        fused = bench.score(snowmelt(replace(bench.train, model=name)))
+        ranks = [np.argsort(np.argsort(v)) for v in (known.values, likes)]
+        gains = [compare(fused[k].values(), without[k]) for k in reveal]
+        title = f"{Path(name).stem} (Spearman {np.asarray(np.corrcoef(ranks))[0, 1]:.2f}, trust {known.weight:.2f})"
+        say(f"| {title} | familiarity alone | {' | '.join(_shown(alone[k].values()) for k in reveal)} |\n")
+        say(f"| | snowmelt | {' | '.join(_shown(fused[k].values()) for k in reveal)} |\n")
+        say(f"| | gain, p | {' | '.join(f'{g.difference.mean:+.3f}, {g.p:.4f}' for g in gains)} |\n")
+        if known.tokens:
+            say(f"read just now: {known.tokens} tokens, {known.tokens / known.seconds:.0f} tokens/s\n")
+        sys.stdout.flush()
+
+
+def _shown(values: np.ndarray) -> str:
+    at = interval(values)
+    return f"{at.mean:.3f} [{at.low:.3f}, {at.high:.3f}]"
+
+
+def played(bench: Bench, reveal: int, candidates: int) -> list[Played]:
+    """The people of a bench with the best `candidates` of the ranking without a model."""
+    level, titles = bench.levels[reveal], [str(r["title"]) for r in bench.train.records]
     answers = snowmelt_no_llm(bench.train).batch(level.cases)  # type: ignore[attr-defined]
     found = []
     for person, case, answer in zip(level.people, level.cases, answers, strict=True):
         scores, gold = np.array(answer.scores, np.float64), person.at(reveal)[1]
-        shown = [bench.train.rows[i] for i in case.revealed]
-        scores[shown] = -np.inf
-        pool = np.argsort(-scores, kind="stable")[:POOL]
+        scores[[bench.train.rows[i] for i in case.revealed]] = -np.inf
+        pool = np.argsort(-scores, kind="stable")[:candidates]
         liked = tuple(titles[bench.train.rows[i]] for i in case.liked)
-        found.append(
-            Played(
-                case.number, reveal, liked, tuple(titles[r] for r in pool), scores[pool], np.isin(pool, gold), len(gold)
-            )
-        )
+        shown = tuple(titles[r] for r in pool)
+        found.append(Played(case.number, reveal, liked, shown, scores[pool], np.isin(pool, gold), len(gold)))
     return found
+
+
+def user(data: Dataset, models: list[str], reveal: list[int], people: int, candidates: int, cache: Path) -> None:
+    bench = prepare(data, split="user", on="validation", reveal=reveal, people=people, seed=0, cache=cache)
+    say = sys.stdout.write
+    for k in reveal:
+        cases = played(bench, k, candidates)
+        say(f"{data.name}, user cold, {len(cases)} validation people, {k} likes, {candidates} candidates, seed 0\n")
+        for name in models:
+            llm = open_llm(name)
+            with TemporaryDirectory() as folder:
+                found = calibrate(llm, Path(folder), cases, questions=["likelihood"], seconds=3600.0)
+            llm.close()
+            tried = found.tried["likelihood"]
+            say(f"{Path(name).stem}: likelihood {tried['gain']:+.4f} NDCG@10 (standard error {tried['error']:.4f}), ")
+            say(f"{tried['seconds']:.2f} s a person, weight kept {found.weight:g}\n")
+            sys.stdout.flush()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("models", nargs="+")
-    parser.add_argument("--titles", type=int, default=300)
-    parser.add_argument("--users", type=int, default=30)
-    parser.add_argument("--reveal", type=int, default=3)
+    parser.add_argument("--reveal", default="1,3,5")
+    parser.add_argument("--users", type=int, default=0)
+    parser.add_argument("--pool", type=int, default=POOL)
+    parser.add_argument("--cache", type=Path, default=CACHE)
     args = parser.parse_args()
-    data = load(args.data)
-    likes = np.bincount(data.item[data.liked], minlength=len(data.ids))
-    rows = np.random.default_rng(0).permutation(len(data.ids))[: args.titles]
-    columns = sorted({name for record in data.records for name in record})
-    cases = []
+    data, reveal = load(args.data), [int(k) for k in args.reveal.split(",")]
     if args.users:
-        bench = prepare(args.data, split="user", on="validation", reveal=(args.reveal,), people=args.users, seed=0)
-        cases = played(bench, [str(r["title"]) for r in bench.train.records], args.reveal)
-    say = sys.stdout.write
-    say(f"{args.data.name}: {len(rows)} titles; {len(cases)} people, {args.reveal} likes, {POOL} candidates, seed 0\n")
-    for name in args.models:
-        llm = open_llm(name)
-        with TemporaryDirectory() as folder:
-            known = familiarity(llm, Path(folder), [str(data.records[r]["title"]) for r in rows], columns=columns)
-            ranks = [np.argsort(np.argsort(v)) for v in (known.values, likes[rows])]
-            correlation = np.asarray(np.corrcoef(ranks))[0, 1]
-            say(f"{Path(name).name}: familiarity Spearman {correlation:.3f}, weight {known.weight:.2f}, ")
-            say(f"{known.seconds:.0f} s, {known.tokens / max(known.seconds, 1e-9):.0f} tokens/s")
-            if cases:
-                found = calibrate(llm, Path(folder), cases, questions=["likelihood"], seconds=3600.0)
-                tried = found.tried["likelihood"]
-                say(f"; likelihood {tried['gain']:+.4f} NDCG@10 (standard error {tried['error']:.4f}, ")
-                say(f"{tried['people']:.0f} people), {tried['seconds']:.2f} s each, weight kept {found.weight:g}")
-            say("\n")
-            sys.stdout.flush()
-        llm.close()
+        user(data, args.models, reveal, args.users, args.pool, args.cache)
+    else:
+        scene(data, args.models, reveal, args.cache)
 
 
 if __name__ == "__main__":
