@@ -3,8 +3,10 @@
     snowmelt eval DATA --split conversation --reveal 0,1,2,4,8 --arms "snowmelt-talk,snowmelt-talk(strategy=random)"
 
 `strategy` is one of `snowmelt.agent.onboarding.Strategy`, or `llm`: the model of --model asks whatever it likes, and
-items or values that its question names can be picked. `most` is how many questions may be asked. The ranking is what
-`Recommender.recommend` gives for the profile after each turn, with what `snowmelt fit` learns from the warm people.
+items or values that its question names can be picked. `most` is how many questions may be asked. The ranking is the
+product's for the profile after each turn, with what `snowmelt fit` learns from the warm people and, as in every table
+here, without what comes after ranking (`discovery=0.5`: with the product's default, which moves away from what is
+popular).
 """
 
 import json
@@ -12,10 +14,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snowmelt.agent.dialogue import grounds
+import numpy as np
+from snowmelt.agent.after import POOL as CHOSEN_FROM
+from snowmelt.agent.after import After, arrange
+from snowmelt.agent.dialogue import grounds, hear, told
 from snowmelt.agent.questions import next_question
+from snowmelt.agent.ranking import available, rank
 from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.types import Conversation, Question
+from snowmelt.agent.types import Conversation, Profile, Question, Reply
 from snowmelt.agent.types import Option as Choice
 from snowmelt.agent.understanding import named_items
 from snowmelt.agent.understanding.text import key_of
@@ -107,43 +113,55 @@ class FreeForm:
 
 
 class _Talk:
-    def __init__(self, recommender: Recommender, strategy: str, most: int, free: FreeForm | None) -> None:
-        self.recommender, self.strategy, self.most, self.free = recommender, strategy, most, free
+    def __init__(self, recommender: Recommender, strategy: str, most: int, free: FreeForm | None, after: After) -> None:
+        self.recommender, self.strategy, self.most, self.free, self.after = recommender, strategy, most, free, after
         self.conversation = Conversation()
 
     def say(self, text: str) -> Said:
-        r, before = self.recommender, self.conversation
-        now, _ = r.reply(before, text)
-        # The product's own choice of when to ask is left aside: the strategies are compared at the same counts.
-        now = now.model_copy(update={"asked": before.asked, "asked_ids": before.asked_ids, "question": None})
+        """The product's turn without its own choice of when to ask and when to show: the strategies are compared at the
+        same counts."""
+        r, heard = self.recommender, hear(self.recommender, self.conversation, text)
+        found = self._ranked(heard.conversation.in_force)
         if self.free is not None:
-            question = self.free.next(now)
+            question = self.free.next(told(heard, Reply(text="")))
         else:
-            question = next_question(now, grounds(r), r.vocabulary, strategy=self.strategy, most=self.most)  # type: ignore[arg-type]
+            question = next_question(
+                heard.conversation, grounds(r), r.vocabulary, strategy=self.strategy, most=self.most  # type: ignore[arg-type]
+            )  # fmt: skip
+        self.conversation = told(heard, Reply(text=question.text if question else "", question=question))
         asked = None
         if question is not None:
-            ids = tuple(o.item_id for o in question.options if o.item_id)
-            now = now.model_copy(update={
-                "question": question, "asked": (*now.asked, question.about), "asked_ids": (*now.asked_ids, *ids),
-            })  # fmt: skip
             options = [Option(o.text, o.item_id, o.attribute, o.value) for o in question.options]
             asked = Asked(question.kind, question.text, options)
-        self.conversation = now
-        found = r.recommend(now.in_force, POOL)
-        return Said({r.item.id: float(len(found) - place) for place, r in enumerate(found)}, asked)
+        return Said({id_: float(len(found) - place) for place, id_ in enumerate(found)}, asked)
+
+    def _ranked(self, profile: Profile) -> list[str]:
+        """Ids of the first POOL, as `Recommender.ranked` orders them; without reasons, which take the longest."""
+        r = self.recommender
+        allowed = available(r.catalogue, profile)
+        for id_ in {*profile.liked_ids, *profile.disliked_ids} & r.catalogue.rows.keys():
+            allowed[r.catalogue.rows[id_]] = False
+        rows, signals = rank(r.catalogue, profile, CHOSEN_FROM, allowed=allowed, learned=r.learned)
+        if not rows:
+            return []
+        base = np.sum(list(signals.values()), axis=0) if signals else np.zeros(len(rows), np.float32)
+        order = arrange(self.after, r.catalogue, profile, rows, base, 10, r.popularity)
+        return [r.catalogue.ids[rows[i]] for i in order[:POOL]]
 
 
 class _Talking:
-    def __init__(self, recommender: Recommender, strategy: str, most: int, free: FreeForm | None) -> None:
-        self.talk = lambda number: _Talk(recommender, strategy, most, free)
+    def __init__(self, recommender: Recommender, strategy: str, most: int, free: FreeForm | None, after: After) -> None:
+        self.talk = lambda number: _Talk(recommender, strategy, most, free, after)
 
     def __call__(self, case: Case) -> dict[str, float]:
         raise ValueError("snowmelt-talk is talked to: give --split conversation or dialogues")
 
 
 def snowmelt_talk(train: Train) -> Scorer:
-    """`strategy` (default `ours`) and `most` are settings; a language model is used by the strategy `llm` alone."""
+    """`strategy` (default `ours`), `most` and `discovery` are settings; a language model is used by the strategy `llm`
+    alone."""
     strategy, most = str(train.settings.get("strategy", "ours")), int(train.settings.get("most", MOST))
+    after = After(discovery=float(train.settings.get("discovery", 0.0)))
     recommender, free = Recommender.open(catalogue_of(train)), None
     if strategy == "llm":
         from snowmelt.agent.llm import open_llm
@@ -151,4 +169,4 @@ def snowmelt_talk(train: Train) -> Scorer:
         if train.model is None:
             raise InputError("snowmelt-talk(strategy=llm) needs --model (local, gguf:/path or openai:NAME)")
         free = FreeForm(recommender, open_llm(train.model), train.cache, most)
-    return _Talking(recommender, strategy, most, free)
+    return _Talking(recommender, strategy, most, free, after)
