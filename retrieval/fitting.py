@@ -330,7 +330,7 @@ def load(catalogue: Catalogue, familiarity: Floats | None = None, own: Content |
         from snowmelt.retrieval.tuning import Ranker
 
         ranker = Ranker.load(folder / "ranker.txt", manifest["tuned"])
-    learned = Learned(content, behaviour, tables, elsewhere, extra, ranker)
+    learned = Learned(content, behaviour, tables, elsewhere, extra, ranker, manifest["people"])
     came = arrivals.read(catalogue.dir, manifest["epoch"])
     fitted = Fitted(manifest["people"], manifest["liking"], manifest["weight"])
     return arrivals.taken_up(learned, catalogue.rows, came, fitted)

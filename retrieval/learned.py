@@ -91,7 +91,8 @@ class Learned:
     `tables`: "known" weighs the signals of items with behaviour, "new" of items without, "shown" of a short list that
     somebody else chose, "to NAME" of the items of one domain for people who are known from the others alone,
     "in NAME" for everybody. After `snowmelt transfer` the last `extra` items are of other domains; `elsewhere`: id ->
-    (row, title) of everything that can be liked there. `ranker`: what `snowmelt tune` made.
+    (row, title) of everything that can be liked there. `ranker`: what `snowmelt tune` made. `people`: how many taught,
+    as of the last fit (0: not said).
     """
 
     content: Content
@@ -100,6 +101,7 @@ class Learned:
     elsewhere: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     extra: int = 0
     ranker: "Ranker | None" = None
+    people: int = 0
 
     @property
     def own(self) -> int:
