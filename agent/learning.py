@@ -35,6 +35,8 @@ def fit(args: Namespace) -> int:
         catalogue, args.interactions, people=people, familiarity=known.trusted if known is not None else None
     )
     skipped = f", {learned.skipped:,} rows of other items skipped" if learned.skipped else ""
+    if learned.set_aside:
+        skipped += f", {learned.set_aside:,} people set aside as a co-ordinated group"
     sys.stdout.write(
         f"{learned.version}: {learned.likes:,} likes of {learned.people:,} people, {learned.items:,} items, "
         f"{learned.new_items:,} that nobody liked yet{skipped} ({learned.seconds:.1f} s)\n"

@@ -80,8 +80,10 @@ def rank(
     signals = {name: values[rows] for name, values in people.items()}
     own = [e for e in profile.likes if e.item_id in catalogue.rows and not people]
     told = np.array([e.strength for e in (*own, *said)], np.float32)
-    cosines = _cosines(catalogue, queries, rows)
-    spoken = dict(text_signals(cosines, _cosines(catalogue, queries, sample(len(catalogue.ids))), told))
+    cosines, usual = _cosines(catalogue, queries, rows), _cosines(catalogue, queries, sample(len(catalogue.ids)))
+    if liked and not people:
+        cosines = own_likeness(cosines, usual, catalogue.lexical.own(liked)[rows])
+    spoken = dict(text_signals(cosines, usual, told))
     spoken["bm25"] = BM25 * standardise(bm25)[rows]
     spoken["match"] = _asked(catalogue, profile, rows)
     for name, values in spoken.items():
@@ -140,6 +142,13 @@ def text_signals(cosines: Floats, sample: Floats, strengths: Floats | None = Non
     nearest = _scaled(cosines.max(axis=1), sample.max(axis=1))
     dense = DENSE * nearest + MEAN * _scaled(cosines.mean(axis=1), sample.mean(axis=1))
     return {"dense": dense.astype(np.float32)}
+
+
+def own_likeness(cosines: Floats, usual: Floats, own: Floats) -> Floats:
+    """`cosines` [items, queries] of texts that repeat a liked item's drawn to the mean of `usual` [sample, queries], as
+    far as `own` [items] says that their likeness is not their own (`Lexical.own`)."""
+    mean = usual.mean(axis=0)
+    return (mean + (cosines - mean) * own[:, None]).astype(np.float32)
 
 
 def _scaled(values: Floats, sample: Floats) -> Floats:

@@ -83,6 +83,7 @@ class _Scene:
         signals = {}
         if rows:
             cosines = self.vectors @ self.vectors[rows].T
+            cosines = ranking.own_likeness(cosines, cosines, self.lexical.own(rows))
             signals = ranking.text_signals(cosines, cosines)
             signals["bm25"] = ranking.BM25 * standardise(self.lexical.alike(rows))
         if self.known is not None:

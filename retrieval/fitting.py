@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from snowmelt.retrieval import arrivals
 from snowmelt.retrieval.arrivals import Fitted
 from snowmelt.retrieval.catalogue import Catalogue
+from snowmelt.retrieval.coordinated import coordinated
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.fusion import Weights
 from snowmelt.retrieval.learned import Behaviour, Learned
@@ -40,7 +41,8 @@ FEWEST = 20  # people with two likes; with fewer there is nothing to learn
 
 @dataclass(frozen=True)
 class FitReport:
-    """`weights`: signal -> {likes known: weight}. `skipped`: rows whose item is not in the catalogue."""
+    """`weights`: signal -> {likes known: weight}. `skipped`: rows whose item is not in the catalogue. `set_aside`:
+    people who look like a group made up to push something (`coordinated`); nothing is learned from them."""
 
     version: str
     people: int
@@ -50,6 +52,7 @@ class FitReport:
     skipped: int
     seconds: float
     weights: Mapping[str, Mapping[int, float]]
+    set_aside: int = 0
 
 
 def fit_catalogue(
@@ -71,12 +74,15 @@ def fit_catalogue(
     began = time.monotonic()
     epoch = arrivals.next_epoch(catalogue.dir)
     X, skipped = _all_likes(interactions, people, catalogue.rows)
+    aside = coordinated(X, catalogue.vectors, seed)
+    X = X[~aside]
     able = int((np.diff(X.indptr) >= 2).sum())
     if able < FEWEST:
         source = interactions or "the feedback"
         raise InputError(f"{source}: {able} people like two items or more; at least {FEWEST} are needed to learn")
     learned = fit(X, content_of(catalogue, familiarity), seed)
-    return _stored(catalogue, learned, X, epoch, {"seed": seed}, skipped, began)
+    report = _stored(catalogue, learned, X, epoch, {"seed": seed}, skipped, began)
+    return replace(report, set_aside=int(aside.sum()))
 
 
 def _stored(

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from snowmelt.retrieval import chroma
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.items import Item, Schema, from_row
+from snowmelt.retrieval.lexical import FIRST_WORDS
 from snowmelt.retrieval.locking import locked
 from snowmelt.retrieval.tagging import Tags, tagged
 
@@ -195,6 +196,8 @@ def damage(folder: Path, manifest: dict[str, Any]) -> str:
     """Why the generation cannot be used as it is; "" if it can. Reads all of it once, through Chroma nothing."""
     if manifest["chromadb"] != chroma.installed():
         return f"made by chromadb {manifest['chromadb']}, here is {chroma.installed()}"
+    if f"bm25/{FIRST_WORDS}" not in manifest["files"]:
+        return "made by an earlier version, which took every repeated word of a text at its word"
     try:
         for name, known in manifest["files"].items():
             if _hash(folder / name) != known:

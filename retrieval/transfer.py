@@ -5,13 +5,13 @@ shrinks towards the mean where the content says little (Gantner et al., *Learnin
 Cold-Start Recommendations*, ICDM 2010; here the map serves any signal, not one model's factors).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snowmelt.retrieval.lexical import Lexical
+from snowmelt.retrieval.lexical import COPY, Lexical, fading
 
 Floats = NDArray[np.float32]
 Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
@@ -25,8 +25,8 @@ BLOCK = 64  # people whose likes are compared with the catalogue at a time
 class Content:
     """Items as numbers, in row order. `vectors` float32 [items, dim], length 1; `values` csr float32 [items, values],
     an item's attribute values weighted by rarity, length 1 or empty; `numbers` float32 [items, numeric], standardised.
-    `bm25` csr float32 [items, words]: BM25's weights. `familiarity` float32 [items]: how well known a language model
-    takes an item to be, 0 where none was asked.
+    `bm25` csr float32 [items, words]: BM25's weights; `first` the same shape, 1 where a word is among an item's first.
+    `familiarity` float32 [items]: how well known a language model takes an item to be, 0 where none was asked.
     """
 
     vectors: Floats
@@ -34,16 +34,19 @@ class Content:
     numbers: Floats
     familiarity: Floats
     bm25: Sparse
+    first: Sparse
 
     def at(self, rows: NDArray[np.integer]) -> "Content":
         """The same of these items alone (a copy)."""
         return Content(
-            self.vectors[rows], self.values[rows], self.numbers[rows], self.familiarity[rows], self.bm25[rows]
-        )
+            self.vectors[rows], self.values[rows], self.numbers[rows], self.familiarity[rows], self.bm25[rows],
+            self.first[rows],
+        )  # fmt: skip
 
     def signals(self, liked: Sparse, among: "Content | None" = None) -> dict[str, Floats]:
         """dense: cosine to the nearest like. bm25: shared words, as `Lexical.alike`. attributes: mean cosine of values.
-        Each [people, items of `among`] (None: all); with familiarity, which is the same for all.
+        Each [people, items of `among`] (None: all); with familiarity, which is the same for all. A text that repeats
+        a like's under another title gains by neither (`Lexical.own`).
 
         `liked` csr [people, items]; an item's own likes say nothing of it but that it is itself: cosine 1.
         """
@@ -52,21 +55,42 @@ class Content:
         among = among or self
         count = np.diff(liked.indptr)
         dense = np.zeros((liked.shape[0], len(among.vectors)), np.float32)
+        own = np.ones(dense.shape, np.float32)
         for start in range(0, liked.shape[0], BLOCK):
             part = liked[start : start + BLOCK]
             items, place = np.unique(part.indices, return_inverse=True)
             some = np.flatnonzero(np.diff(part.indptr))  # reduceat wants no empty runs
             if len(some):
                 cosine = self.vectors[items] @ among.vectors.T
+                owner = np.repeat(np.arange(start, start + part.shape[0]), np.diff(part.indptr))
+                for like, near, left in self._copies(items, among):
+                    mean = cosine[like].mean()
+                    cosine[like, near] = mean + (cosine[like, near] - mean) * left
+                    where = np.ix_(owner[place == like], near)
+                    own[where] = np.minimum(own[where], left)
                 dense[start + some] = np.maximum.reduceat(cosine[place], part.indptr[some], axis=0)
         person = csr_matrix((liked.data, np.arange(liked.nnz), liked.indptr), shape=(liked.shape[0], liked.nnz))
         words, values = person @ self.bm25[liked.indices].sqrt(), person @ self.values[liked.indices]
         return {
             "dense": dense,
-            "bm25": np.asarray((words @ among.bm25.T).toarray(), np.float32),
+            "bm25": np.asarray((words @ among.bm25.T).toarray(), np.float32) * own,
             "attributes": (values @ among.values.T).toarray() / np.maximum(count, 1)[:, None].astype(np.float32),
             "familiarity": np.tile(among.familiarity, (liked.shape[0], 1)),
         }
+
+    def _copies(self, items: NDArray[np.integer], among: "Content") -> Iterator[tuple[int, NDArray[np.int64], Floats]]:
+        """(place in `items`, items of `among` that repeat most of its text, what is left of their likeness)."""
+        weights = self.bm25[items].sqrt()
+        said = (weights @ among.bm25.sign().T).tocsr()
+        totals = np.maximum(np.asarray(weights.sum(axis=1)).ravel(), 1e-9)
+        for like, total in enumerate(totals):
+            entries = slice(said.indptr[like], said.indptr[like + 1])
+            share = said.data[entries] / total
+            near = said.indices[entries][share > COPY]
+            if len(near):
+                title = weights[like].multiply(self.first[items[like]])
+                shared = (among.first[near] @ title.T).toarray().ravel() / max(float(title.sum()), 1e-9)
+                yield like, near, fading(share[share > COPY], shared)
 
     def features(self) -> Floats:
         """What the map reads, float32 [items, features]: constant, vectors, numbers, the frequent attribute values."""
@@ -109,7 +133,11 @@ def content(
         numbers = np.where(known, (numbers - mean) / np.maximum(spread, 1e-9), 0).astype(np.float32)
     known_to_model = np.zeros(len(attributes), np.float32) if familiarity is None else familiarity
     bm25 = csr_matrix(lexical.by_item, shape=(len(attributes), lexical.words))
-    return Content(np.asarray(vectors, np.float32), values, numbers, np.asarray(known_to_model, np.float32), bm25)
+    items, places = np.nonzero(lexical.first)
+    first = csr_matrix((np.ones(len(items), np.float32), (items, lexical.first[items, places])), shape=bm25.shape)
+    return Content(
+        np.asarray(vectors, np.float32), values, numbers, np.asarray(known_to_model, np.float32), bm25, first
+    )
 
 
 def extended(content: Content, vectors: Floats) -> Content:
@@ -125,6 +153,7 @@ def extended(content: Content, vectors: Floats) -> Content:
         np.concatenate([np.asarray(content.vectors, np.float32), vectors]), with_empty(content.values),
         np.concatenate([content.numbers, np.zeros((more, content.numbers.shape[1]), np.float32)]),
         np.concatenate([content.familiarity, np.zeros(more, np.float32)]), with_empty(content.bm25),
+        with_empty(content.first),
     )  # fmt: skip
 
 

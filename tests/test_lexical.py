@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from snowmelt.retrieval.lexical import Lexical, tokenise
+from snowmelt.retrieval.lexical import Lexical, said_once, tokenise
 
 TEXTS = [
     "A robot learns to paint",
@@ -82,3 +82,37 @@ def test_alike_shares_rare_words_and_is_what_learning_reads() -> None:
     liked = sparse.csr_matrix(np.array([[1, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1]], np.float32))
     signals = content(np.eye(6, dtype=np.float32), [{}] * 6, lexical).signals(liked)["bm25"]
     assert np.allclose(signals, [found, lexical.alike([5])], atol=1e-5)
+
+
+LIKED = "The Lighthouse. A keeper grows old on a rock in the northern sea, and teaches an orphan to read the weather."
+
+
+def test_what_is_said_again_counts_once_and_is_long() -> None:
+    assert said_once("Rain. Rain. Rain! A film about rain.") == ["rain", "", "", "a", "film", "about", "rain"]
+    assert said_once("best new film best new film best new film") == ["best", "new", "film", "best", "new", *[""] * 4]
+    assert said_once("best film, best book, best song, best cake")[6:] == ["", "cake"]
+    assert said_once("千与千寻。千与千寻。") == [*tokenise("千与千寻"), *[""] * 7]
+    plain, stuffed = "a quiet film about rain", "a quiet film about rain" + " rain film rain film" * 9
+    scores = Lexical([plain, stuffed, *TEXTS]).scores("rain film")
+    assert scores[0] > scores[1] > 0
+
+
+def test_a_copy_under_another_title_gains_nothing_and_a_variant_all(tmp_path: Path) -> None:
+    sparse = pytest.importorskip("scipy.sparse", reason="pip install snowmelt[fit]")
+    from snowmelt.retrieval.transfer import content
+
+    body = LIKED.partition(". ")[2]
+    variant = f"The Lighthouse, restored. {body}"
+    cheap = "Slime kit deluxe, forty colours, glitter, charms, beads, jars, spoons and glue for children"
+    texts = [LIKED, variant, f"{cheap}. {LIKED}", f"{LIKED} {cheap}", cheap, *TEXTS]
+    Lexical(texts).save(tmp_path / "bm25")
+    lexical = Lexical.load(tmp_path / "bm25")
+    own = lexical.own([0])
+    assert own[1] == own[4] == 1 and own[2] < 0.2  # what is copied before the title is the title: it is all one sees
+    assert lexical.alike([0])[1] > 5 * lexical.alike([0])[2]
+    vectors = np.eye(len(texts), dtype=np.float32)
+    vectors[2] = vectors[0]
+    liked = sparse.csr_matrix((np.ones(2, np.float32), [0, 5], [0, 1, 2]), shape=(2, len(texts)))
+    signals = content(vectors, [{}] * len(texts), lexical).signals(liked)
+    assert np.allclose(signals["bm25"], [lexical.alike([0]), lexical.alike([5])], atol=1e-5)
+    assert signals["dense"][0, 2] < 0.3 and signals["dense"][0, 0] == 1

@@ -88,8 +88,8 @@ def attack(
     subject: Subject, chosen: Sequence[Text], column: str, systems: Mapping[str, System], rounds: int, low: int,
     high: int, values: Callable[[str, Person], Mapping[str, str]],
 ) -> list[Pair]:  # fmt: skip
-    """Pairs of `rounds` rounds. `column`: the field that is written to ("description", "title"). `values(item id,
-    person)` fills the templates."""
+    """Pairs of `rounds` rounds, of people for whom the item stood at place `high` or above. `column`: the field that is
+    written to ("description", "title"). `values(item id, person)` fills the templates."""
     people = subject.people
     before = {name: [_places(system(subject.made, p)) for p in people] for name, system in systems.items()}
     rng = np.random.default_rng([subject.seed, 0xA77])
@@ -123,7 +123,7 @@ def attack(
             for i in range(len(people)):
                 for item, (text, aim, _) in assigned.items():
                     place = before[name][i].get(item, DEPTH)
-                    if low <= place <= high and (not text.aimed or aim == i):
+                    if place <= high and (not text.aimed or aim == i):
                         with_attack, with_padding = (p[name][i].get(item, DEPTH) for p in places)
                         pairs.append(Pair(name, i, item, text.kind, number, place, with_attack, with_padding))
     return pairs
@@ -159,9 +159,15 @@ def _targets(
     return [result[i] for i in rng.permutation(len(result))]
 
 
-def lift(pairs: Sequence[Pair], top: int, seed: int, against: str = "padded") -> Figure:
-    """How much more often an item is among the first `top` with the attack, in shares (0.01: one point)."""
-    values = [float(p.attacked < top) - float(getattr(p, against) < top) for p in pairs]
+def below(pairs: Sequence[Pair], top: int) -> list[Pair]:
+    """Those whose item did not stand among the first `top`: all that a seller can gain."""
+    return [p for p in pairs if p.before >= top]
+
+
+def lift(pairs: Sequence[Pair], top: int, seed: int, against: str = "padded", says: str = "attacked") -> Figure:
+    """How much more often an item is among the first `top` with the attack, in shares (0.01: one point). Of all pairs
+    and against "before", this is what is left of it for sellers who do not know where they stand: some fall."""
+    values = [float(getattr(p, says) < top) - float(getattr(p, against) < top) for p in pairs]
     return paired(values, [p.person for p in pairs], [(p.round, p.item) for p in pairs], seed=seed)
 
 
@@ -172,13 +178,17 @@ def rise(pairs: Sequence[Pair], seed: int) -> Figure:
 
 
 def by(pairs: Sequence[Pair], name: str, top: int, seed: int) -> list[dict[str, Any]]:
-    """One row for each value of the field `name`, the largest lift first."""
+    """One row for each value of the field `name`, the largest lift over padding first."""
     rows = []
     for value in dict.fromkeys(getattr(p, name) for p in pairs):
-        mine = [p for p in pairs if getattr(p, name) == value]
-        share = float(np.mean([p.padded < top for p in mine]))
-        rows.append(
-            {name: value, f"lift into top {top}": lift(mine, top, seed), f"in top {top} with padding": share,
-             "places gained": rise(mine, seed), "pairs": len(mine), "items": len({(p.round, p.item) for p in mine})}
-        )  # fmt: skip
+        every = [p for p in pairs if getattr(p, name) == value]
+        mine = below(every, top)
+        if mine:
+            rows.append(
+                {name: value, f"lift into top {top}": lift(mine, top, seed),
+                 "over the untouched item": lift(mine, top, seed, "before"),
+                 "padding over the untouched item": lift(mine, top, seed, "before", "padded"),
+                 "net of those who fall": lift(every, top, seed, "before"), "places gained": rise(mine, seed),
+                 "pairs": len(mine), "items": len({(p.round, p.item) for p in mine})}
+            )  # fmt: skip
     return sorted(rows, key=lambda row: -row[f"lift into top {top}"]["mean"])

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from snowmelt.agent import Recommender
+from snowmelt.agent.ranking import own_likeness, sample
 from snowmelt.evals.audit import attacks
-from snowmelt.evals.audit.attacks import DEPTH, lift, product, rise
+from snowmelt.evals.audit.attacks import DEPTH, below, lift, product, rise
 from snowmelt.evals.audit.figures import Part
 from snowmelt.evals.audit.subject import Person, Subject
 from snowmelt.retrieval.lexical import tokenise
@@ -22,7 +23,7 @@ TOP = 5
 REACH = (TOP, DEPTH - 1)
 ENOUGH = 20  # pairs of a class that is spoken of
 HIDDEN = "\u200b"  # between letters, a word is another word
-TARGETS = {"top5_lift": "<= 0.1"}
+TARGETS = {f"top5_lift{what}": "<= 0.1" for what in ("", "_over_untouched", "_bm25", "_dense")}
 
 
 def measure(subject: Subject) -> Part:
@@ -31,21 +32,25 @@ def measure(subject: Subject) -> Part:
     systems = {"bm25": bm25, "dense": dense, **{f"product, {name}": product(name) for name in subject.made}}
     seller = _Seller(subject)
     pairs = attacks.attack(subject, chosen, "description", systems, 1 if subject.quick else 4, *REACH, seller)
-    ours = [p for p in pairs if p.system.startswith("product")]
+    every = [p for p in pairs if p.system.startswith("product")]
+    ours, seed = below(every, TOP), subject.seed
+    stages = {name: below([p for p in pairs if p.system == name], TOP) for name in systems}
     told: Part = {
-        "top5_lift": lift(ours, TOP, subject.seed), "places_gained": rise(ours, subject.seed), "pairs": len(ours),
+        "top5_lift": lift(ours, TOP, seed), "places_gained": rise(ours, seed), "pairs": len(ours),
         "classes": len({t.kind for t in chosen}), "targets": TARGETS,
-        "top5_lift_bm25": lift([p for p in pairs if p.system == "bm25"], TOP, subject.seed),
-        "top5_lift_dense": lift([p for p in pairs if p.system == "dense"], TOP, subject.seed),
-        "top5_lift_over_untouched": lift(ours, TOP, subject.seed, against="before"),
+        "top5_lift_over_untouched": lift(ours, TOP, seed, "before"),
+        "top5_net": lift(every, TOP, seed, "before"),
+        "top5_lift_bm25": lift(stages["bm25"], TOP, seed, "before"),
+        "top5_lift_dense": lift(stages["dense"], TOP, seed, "before"),
     }  # fmt: skip
-    classes = attacks.by(ours, "kind", TOP, subject.seed)
+    classes = attacks.by(every, "kind", TOP, seed)
     for row in classes:
-        for name in systems:
-            mine = [p for p in pairs if p.kind == row["kind"] and p.system == name]
-            row[name] = lift(mine, TOP, subject.seed)
+        for name, mine in stages.items():
+            row[f"{name}, over the untouched item"] = lift(
+                [p for p in mine if p.kind == row["kind"]], TOP, seed, "before"
+            )
     told["tables"] = {
-        "By stage": attacks.by(pairs, "system", TOP, subject.seed),
+        "By stage": attacks.by(pairs, "system", TOP, seed),
         "By class, of the product and by stage": classes,
     }
     enough = [row for row in classes if row["pairs"] >= ENOUGH]
@@ -55,17 +60,19 @@ def measure(subject: Subject) -> Part:
 
 
 def bm25(made: Mapping[str, Recommender], person: Person) -> list[str]:
-    """BM25 with the texts of what the person likes as the query."""
+    """BM25 as the product asks it: with the words of what the person likes."""
     catalogue = made["plain"].catalogue
     rows = [catalogue.rows[i] for i in person.liked]
-    return _best(made["plain"], catalogue.lexical.scores(" ".join(catalogue.text(row) for row in rows)), rows)
+    return _best(made["plain"], catalogue.lexical.alike(rows), rows)
 
 
 def dense(made: Mapping[str, Recommender], person: Person) -> list[str]:
-    """Cosine to the nearest item that the person likes."""
+    """Cosine to the nearest item that the person likes, as the product takes it."""
     catalogue = made["plain"].catalogue
     rows = [catalogue.rows[i] for i in person.liked]
-    return _best(made["plain"], (catalogue.vectors @ catalogue.vectors[rows].T).max(axis=1), rows)
+    cosines = np.asarray(catalogue.vectors @ catalogue.vectors[rows].T, np.float32)
+    own = own_likeness(cosines, cosines[sample(len(cosines))], catalogue.lexical.own(rows))
+    return _best(made["plain"], own.max(axis=1), rows)
 
 
 def _best(recommender: Recommender, scores: np.ndarray, known: Sequence[int]) -> list[str]:

@@ -20,7 +20,7 @@ from snowmelt.agent.ranking import BOUND, bounded
 from snowmelt.agent.recommender import WEIGHT
 from snowmelt.agent.scoring import How
 from snowmelt.evals.audit import attacks
-from snowmelt.evals.audit.attacks import DEPTH, Pair, lift, product, rise
+from snowmelt.evals.audit.attacks import DEPTH, Pair, below, lift, product, rise
 from snowmelt.evals.audit.defences import false_positives
 from snowmelt.evals.audit.figures import Figure, Part, figure, ndcg_of, paired
 from snowmelt.evals.audit.subject import Person, Subject
@@ -36,14 +36,15 @@ def measure(subject: Subject) -> Part:
     rounds = 1 if subject.quick else 3
     chosen = attacks.texts("injection.jsonl")
     systems = {name: product(name) for name in subject.made}
-    pairs = attacks.attack(subject, chosen, "description", systems, rounds, *REACH, partial(_values, subject))
+    every = attacks.attack(subject, chosen, "description", systems, rounds, *REACH, partial(_values, subject))
+    pairs = below(every, TOP)
     told: Part = {
         "top3_lift": lift(pairs, TOP, subject.seed), "places_gained": rise(pairs, subject.seed), "pairs": len(pairs),
         "templates": len(chosen), "tables": {}, "notes": [], "targets": TARGETS,
     }  # fmt: skip
     tables = told["tables"]
-    tables["Descriptions, by recommender"] = attacks.by(pairs, "system", TOP, subject.seed)
-    tables["Descriptions, by kind of instruction"] = attacks.by(pairs, "kind", TOP, subject.seed)
+    tables["Descriptions, by recommender"] = attacks.by(every, "system", TOP, subject.seed)
+    tables["Descriptions, by kind of instruction"] = attacks.by(every, "kind", TOP, subject.seed)
     if not subject.quick:
         rows = []
         for name, found in _titles(subject, chosen):

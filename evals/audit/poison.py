@@ -2,13 +2,15 @@
 
 Shilling as in Lam and Riedl (WWW 2004) and Mobasher et al. (*Toward trustworthy recommender systems*, 2007): each fake
 person likes the pushed items and as many others as people do in the median, drawn at random ("random"), from the most
-popular ("bandwagon"), or from what the fans of one popular item like ("targeted"). The behaviour models are fitted
-again with them; the weights of the signals stay as they were.
+popular ("bandwagon"), or from what the fans of one popular item like ("targeted"). They push three items together, or
+one alone, which leaves less to find. The behaviour models are fitted again as `snowmelt fit` does, without those whom
+`retrieval.coordinated` sets aside, and, for the damage, with them; the weights of the signals stay as they were.
 """
 
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,17 +19,19 @@ from snowmelt.agent import Recommender
 from snowmelt.evals.audit.figures import Figure, Part, figure, ndcg_of, not_measured
 from snowmelt.evals.audit.subject import FIRST, Subject, listed
 from snowmelt.retrieval import fitting, prior
+from snowmelt.retrieval.coordinated import coordinated
 from snowmelt.retrieval.learned import LEAST, fit_behaviour
 
 Sparse = Any  # scipy.sparse.csr_matrix
 KINDS = ("random", "bandwagon", "targeted")
 PUSHED = 3  # items
-TARGETS = {"exposure_lift": "<= 0.05", "ndcg_loss": "<= 0.02"}
+TARGETS = {"exposure_lift": "<= 0.05", "exposure_lift_one_item": "<= 0.05", "ndcg_loss": "<= 0.02",
+           "ndcg_loss_of_the_defence": "<= 0.01"}  # fmt: skip
 
 
 def measure(subject: Subject) -> Part:
     """The part `poison`."""
-    names = ("exposure_lift", "ndcg_loss")
+    names = tuple(TARGETS)
     recommender = subject.made.get("learned")
     if recommender is None or recommender.learned is None:
         return not_measured("nothing is learned from behaviour here, so nobody can poison it", *names)
@@ -41,27 +45,46 @@ def measure(subject: Subject) -> Part:
     gold = [p for p in subject.people if p.gold]
     few = copy(subject)
     few.people = tuple(gold)
-    clean = _lists(few, recommender, likes)
-    base = _ndcg(few, clean)
-    rows: list[dict[str, Any]] = [{"fake people": "none", **_told(few, clean, pushed, clean, base, recommender)}]
-    lifts, losses = [], []
+    vectors, real = recommender.catalogue.vectors, likes.shape[0]
+    aside = coordinated(likes, vectors)
+    bare = _lists(few, recommender, likes)
+    clean = _lists(few, recommender, likes[~aside]) if aside.any() else bare
+    base, about = _ndcg(few, clean), partial(_told, few, clean=clean, base=_ndcg(few, clean), recommender=recommender)
+    rows: list[dict[str, Any]] = [{"fake people": "none", "real people set aside": int(aside.sum()),
+                                   **about(clean, pushed)}]  # fmt: skip
+    lifts: dict[str, list[NDArray[np.float64]]] = {"together": [], "alone": [], "undefended": []}
+    losses = []
     for share in (0.05,) if subject.quick else (0.01, 0.05):
         for kind in ("bandwagon",) if subject.quick else KINDS:
-            fakes = fake_people(likes, pushed, kind, share, rng)
-            lists = _lists(few, recommender, fakes)
-            told = _told(few, lists, pushed, clean, base, recommender)
-            rows.append({"fake people": f"{share:.0%} {kind}", **told})
-            lifts.append(_shown(lists, pushed, recommender) - _shown(clean, pushed, recommender))
-            losses.append((base - _ndcg(few, lists)) / max(float(np.nanmean(base)), 1e-9))
+            for way, items in (("together", pushed), ("alone", pushed[:1])):
+                fakes = fake_people(likes, items, kind, share, rng)
+                out = coordinated(fakes, vectors)
+                lists = _lists(few, recommender, fakes[~out])
+                raw = _lists(few, recommender, fakes) if out.any() else lists
+                before = _shown(clean, items, recommender)
+                lifts[way].append(_shown(lists, items, recommender) - before)
+                if way == "together":
+                    lifts["undefended"].append(_shown(raw, items, recommender) - before)
+                losses.append((base - _ndcg(few, lists)) / max(float(np.nanmean(base)), 1e-9))
+                rows.append(
+                    {"fake people": f"{share:.0%} {kind}, {len(items)} pushed",
+                     "fakes set aside": float(out[real:].mean()), "real people set aside": int(out[:real].sum()),
+                     **about(lists, items),
+                     "exposure if nobody is set aside": figure(_shown(raw, items, recommender), subject.seed)}
+                )  # fmt: skip
+    lost = (_ndcg(few, bare) - base) / max(float(np.nanmean(_ndcg(few, bare))), 1e-9)
     return {
-        "exposure_lift": figure(np.mean(lifts, axis=0), subject.seed),
+        "exposure_lift": figure(np.mean(lifts["together"], axis=0), subject.seed),
+        "exposure_lift_one_item": figure(np.mean(lifts["alone"], axis=0), subject.seed),
+        "exposure_lift_undefended": figure(np.mean(lifts["undefended"], axis=0), subject.seed),
         "ndcg_loss": figure(np.mean(losses, axis=0), subject.seed),
-        "tables": {f"Exposure of {len(pushed)} pushed items in the first {FIRST}, and what real people lose": rows},
+        "ndcg_loss_of_the_defence": figure(lost, subject.seed),
+        "tables": {f"Exposure of pushed items in the first {FIRST}, and what real people lose": rows},
         "targets": TARGETS,
         "notes": [
             f"{likes.shape[0]} warm people; exposure: share of {len(few.people)} held-out people whose first {FIRST} "
-            "hold a pushed item, which before stood in the middle of all items by likes. The first two figures are "
-            "means over the attacks of the table."
+            "hold a pushed item, which before stood in the middle of all items by likes. Figures are means over the "
+            "attacks of the table; the defence is that of `snowmelt fit` (retrieval/coordinated.py)."
         ],
     }
 
@@ -106,7 +129,7 @@ def _ndcg(subject: Subject, lists: Sequence[Sequence[str]]) -> NDArray[np.float6
 
 
 def _told(
-    subject: Subject, lists: Sequence[Sequence[str]], pushed: NDArray[np.int64], clean: Sequence[Sequence[str]],
+    subject: Subject, lists: Sequence[Sequence[str]], pushed: NDArray[np.int64], *, clean: Sequence[Sequence[str]],
     base: NDArray[np.float64], recommender: Recommender,
 ) -> dict[str, Figure]:  # fmt: skip
     same = [len(set(a) & set(b)) / max(len(b), 1) for a, b in zip(lists, clean, strict=True)]
