@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+ROUNDS, HALVED, FLAT = 50, 12, 1e-6  # of Newton: steps, halvings of one, slope at which it ends
+
 
 def spread(count: int, most: int) -> NDArray[np.int64]:
     """Rows spread evenly over `count` of them, [min(count, most)]."""
@@ -102,28 +104,44 @@ def learn(lessons: Sequence[Lesson], names: Sequence[str]) -> dict[str, float]:
 
 
 def _logit(x: Floats, hidden: NDArray[np.bool_], ridge: float = 1e-3) -> NDArray[np.float64]:
-    """The least mean over people of -sum(share of the hidden * ln softmax(x @ weights)).
+    """The least mean over people of -sum(share of the hidden * ln softmax(x @ weights)), weights not below 0.
 
-    `x` [people, candidates, names].
+    `x` [people, candidates, names]. Projected Newton: Bertsekas, SIAM J. Control and Optimization 20(2), 1982.
     """
-    from scipy.optimize import minimize
-
     y = hidden / hidden.sum(axis=1, keepdims=True, dtype=np.float32)
     flat, people, names = x.reshape(-1, x.shape[2]), len(x), x.shape[2]
     wanted = y.ravel() @ flat / people
 
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def loss(weights: NDArray[np.float64]) -> tuple[float, Floats]:
+        """And the share of each candidate, [people, candidates]."""
         z = (flat @ weights.astype(np.float32)).reshape(y.shape)
         z -= z.max(axis=1, keepdims=True)
         odds = np.exp(z)
         total = odds.sum(axis=1, keepdims=True)
-        value = ridge * float(weights @ weights) + float(np.log(total).sum() - (y * z).sum()) / people
-        slope = 2 * ridge * weights - wanted + (odds / total).ravel() @ flat / people
-        return value, np.asarray(slope, float)
+        value = float(np.log(total).sum(dtype=np.float64) - (y * z).sum(dtype=np.float64)) / people
+        return ridge * float(weights @ weights) + value, odds / total
 
-    start = np.full(names, 1.0 / names)
-    result = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * names, options={"maxiter": 100})
-    return np.asarray(result.x)
+    weights = np.full(names, 1.0 / names)
+    value, share = loss(weights)
+    for _ in range(ROUNDS):
+        slope = 2 * ridge * weights - wanted + share.ravel() @ flat / people
+        free = (weights > 0) | (slope < 0)
+        if not free.any() or np.abs(slope[free]).max() < FLAT:
+            break
+        mean = np.einsum("pc,pcn->pn", share, x)
+        curve = ((flat * share.reshape(-1, 1)).T @ flat - mean.T @ mean) / people
+        curve = curve[np.ix_(free, free)] + 2 * ridge * np.eye(int(free.sum()))
+        step = np.zeros(names)
+        step[free] = -np.linalg.solve(curve, slope[free])
+        for halved in range(HALVED):
+            moved = np.maximum(weights + step / 2**halved, 0)
+            after, share = loss(moved)
+            if after < value:
+                break
+        else:
+            break
+        weights, value = moved, after
+    return weights
 
 
 def _ascend(

@@ -45,10 +45,29 @@ def fit(
     0.331 without and 0.394 with `times`; where likes are told in any order, 0.532 without, and 0.511 with half of the
     lessons in this order (480 warm people).
     """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):  # its matrices are small: on busy cores more threads cost three times the work
+        lessons = _lessons(X, content, seed, domains, least, times)
+        keys = ("known", "new", "shown", *sorted(lessons))
+        heard = HEARD * FEW / (FEW + X.shape[0]) if content.familiarity.any() else 0.0
+        usual, strange = (table.given(familiarity=heard) for table in (DEFAULT, STRANGE))
+        tables = {key: _table(lessons[key], strange if key == "new" else usual) for key in keys}
+        return Learned(content, fit_behaviour(X, _often(X, least), seed), tables)
+
+
+def _often(X: Sparse, least: int) -> Rows:
+    return np.flatnonzero(prior.popularity(X) >= least).astype(np.int64)
+
+
+def _lessons(
+    X: Sparse, content: Content, seed: int, domains: Sequence[str] | None, least: int, times: Sparse | None
+) -> dict[str, dict[int, list[Lesson]]]:
+    """For each table the lessons at each knot; see `fit`."""
     lessons: dict[str, dict[int, list[Lesson]]] = defaultdict(lambda: {k: [] for k in KNOTS})
     parts = _parts(X, seed)
     for part, (played, others) in enumerate(parts):
-        rows = np.flatnonzero(prior.popularity(others) >= least).astype(np.int64)
+        rows = _often(others, least)
         if len(rows) < 2:
             continue
         rng = np.random.default_rng([seed, part])
@@ -69,12 +88,7 @@ def fit(
             if len(left) > 1 and len(fresh):
                 taught = _taught(others, left, content, seed)
                 _play(lessons["new"], X, played, _new_of(taught, fresh), fresh, rng, apart=fresh)
-    keys = ("known", "new", "shown", *sorted(lessons))
-    heard = HEARD * FEW / (FEW + X.shape[0]) if content.familiarity.any() else 0.0
-    usual, strange = (table.given(familiarity=heard) for table in (DEFAULT, STRANGE))
-    tables = {key: _table(lessons[key], strange if key == "new" else usual) for key in keys}
-    rows = np.flatnonzero(prior.popularity(X) >= least).astype(np.int64)
-    return Learned(content, fit_behaviour(X, rows, seed), tables)
+    return lessons
 
 
 def _taught(X: Sparse, rows: Rows, content: Content, seed: int) -> Learned:

@@ -62,7 +62,7 @@ def item_knn(X: Sparse, neighbours: int = 100, shrink: float = 10.0, block: int 
     sim(i, j) = |i and j| / (sqrt(|i| |j|) + shrink). Sarwar et al., WWW 2001; shrinkage: Bell and Koren, ICDM 2007.
     A person x scores `x @ S.T`. Built `block` items at a time, so memory stays at neighbours * items.
     """
-    from scipy.sparse import csr_matrix, vstack
+    from scipy.sparse import vstack
 
     columns = X.T.tocsr().astype(np.float32)
     norms = np.sqrt(popularity(X))
@@ -72,11 +72,7 @@ def item_knn(X: Sparse, neighbours: int = 100, shrink: float = 10.0, block: int 
         owner = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
         rows.data /= norms[start + owner] * norms[rows.indices] + np.float32(shrink)
         rows.data[rows.indices == start + owner] = 0.0
-        # Rank within each row: sort by (row, -similarity, item), so that ties are cut the same way every time.
-        order = np.lexsort((rows.indices, -rows.data, owner))
-        rank = np.arange(len(order)) - np.repeat(rows.indptr[:-1], np.diff(rows.indptr))
-        keep = order[(rank < neighbours) & (rows.data[order] > 0)]
-        parts.append(csr_matrix((rows.data[keep], (owner[keep], rows.indices[keep])), shape=rows.shape))
+        parts.append(_strongest(rows, neighbours))
     return vstack(parts, format="csr", dtype=np.float32)
 
 
@@ -134,7 +130,7 @@ def lift(X: Sparse, shrink: float = SHRINK, neighbours: int = 2000, block: int =
     does not depend on j is left out, tempered because likes are not independent (Bennett, *Assessing the calibration of
     Naive Bayes posterior estimates*, CMU-CS-00-155, 2000, has why).
     """
-    from scipy.sparse import csr_matrix, diags, vstack
+    from scipy.sparse import diags, vstack
 
     length = np.diff(X.indptr).astype(np.float32)
     weight = np.divide(1.0, np.sqrt(length), out=np.zeros_like(length), where=length > 0)
@@ -146,18 +142,20 @@ def lift(X: Sparse, shrink: float = SHRINK, neighbours: int = 2000, block: int =
         rows = (columns[start : start + block] @ weighted).tocsr()
         owner = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
         rows.data[rows.indices == start + owner] = 0.0
-        data, (row, column) = _strongest(rows, owner, neighbours)
-        parts.append(csr_matrix((np.log1p(data / (shrink * share[column])), (row, column)), shape=rows.shape))
+        kept = _strongest(rows, neighbours)
+        kept.data = np.log1p(kept.data / (shrink * share[kept.indices]))
+        parts.append(kept)
     return vstack(parts, format="csr", dtype=np.float32)
 
 
-def _strongest(rows: Sparse, owner: NDArray[np.int64], most: int) -> Any:
-    """(data, (row, column)) of the `most` largest positive values of each row; ties by column."""
-    # Rank within each row: sort by (row, -value, column), so that ties are cut the same way every time.
-    order = np.lexsort((rows.indices, -rows.data, owner))
-    rank = np.arange(len(order)) - np.repeat(rows.indptr[:-1], np.diff(rows.indptr))
-    keep = order[(rank < most) & (rows.data[order] > 0)]
-    return rows.data[keep], (owner[keep], rows.indices[keep])
+def _strongest(rows: Sparse, most: int) -> Sparse:
+    """`rows` with the `most` largest positive values of each row alone; of equal ones the first columns."""
+    rows.sort_indices()
+    for row in np.flatnonzero(np.diff(rows.indptr) > most):
+        values = rows.data[rows.indptr[row] : rows.indptr[row + 1]]
+        values[np.argsort(-values, kind="stable")[most:]] = 0.0
+    rows.eliminate_zeros()
+    return rows
 
 
 def aspects(
@@ -168,40 +166,38 @@ def aspects(
     Hofmann, *Latent Semantic Models for Collaborative Filtering*, TOIS 2004, with Dirichlet priors `spread` on people
     and `smooth` on items (LDA's MAP). One start depends on `seed`; averaging a few starts is markedly better.
     """
+    from scipy.sparse import csr_matrix
+
     rng = np.random.default_rng(seed)
     people, items = X.shape
     taste = rng.dirichlet(np.ones(count), people).astype(np.float32)
     share = rng.dirichlet(np.full(items, 0.5), count).astype(np.float32)
     mass = np.zeros(count, np.float32)
-    who, what = X.nonzero()
-    by_person, by_item = _grouping(who, people), _grouping(what, items)
+    # EM's sums of shares, p(aspect | person, item), as products with X / p(item | person): no share is written down.
+    owed, who = csr_matrix(X, dtype=np.float32, copy=True), np.repeat(np.arange(people), np.diff(X.indptr))
     for _ in range(rounds):
-        owed = taste[who] * share.T[what]
-        owed /= np.maximum(owed.sum(axis=1, keepdims=True), 1e-30)
-        given = by_person @ owed
+        of_item = np.ascontiguousarray(share.T)
+        owed.data = 1 / np.maximum(np.einsum("ij,ij->i", taste[who], of_item[owed.indices]), 1e-30)
+        given, taken = taste * (owed @ of_item), of_item * (owed.T @ taste)
         mass = given.sum(axis=0)
         taste = given + np.float32(spread)
         taste /= taste.sum(axis=1, keepdims=True)
-        share = (by_item @ owed).T + np.float32(smooth)
+        share = taken.T + np.float32(smooth)
         share /= share.sum(axis=1, keepdims=True)
     return share, mass / max(float(mass.sum()), 1e-9)
 
 
 def aspects_fold_in(share: Floats, mean: Floats, liked: Sparse, strength: float = 4.0, rounds: int = 20) -> Floats:
     """p(item | person) of new people, float32 [people, items]: EM over their likes, Dirichlet(`strength` * `mean`)."""
-    taste = np.tile(mean, (liked.shape[0], 1))
-    who, what = liked.nonzero()
-    by_person = _grouping(who, liked.shape[0])
-    for _ in range(rounds):
-        owed = taste[who] * share.T[what]
-        owed /= np.maximum(owed.sum(axis=1, keepdims=True), 1e-30)
-        taste = by_person @ owed + np.float32(strength) * mean
-        taste /= taste.sum(axis=1, keepdims=True)
-    return (taste @ share).astype(np.float32)
-
-
-def _grouping(owner: NDArray[np.integer], count: int) -> Sparse:
-    """csr [count, len(owner)]: a product with it sums the rows of each owner."""
     from scipy.sparse import csr_matrix
 
-    return csr_matrix((np.ones(len(owner), np.float32), (owner, np.arange(len(owner)))), shape=(count, len(owner)))
+    taste = np.tile(mean, (liked.shape[0], 1))
+    who, of_item = np.repeat(np.arange(liked.shape[0]), np.diff(liked.indptr)), share.T[liked.indices]
+    owed = csr_matrix(
+        (np.ones(liked.nnz, np.float32), np.arange(liked.nnz), liked.indptr), shape=(liked.shape[0], liked.nnz)
+    )
+    for _ in range(rounds):
+        owed.data = 1 / np.maximum(np.einsum("ij,ij->i", taste[who], of_item), 1e-30)
+        taste = taste * (owed @ of_item) + np.float32(strength) * mean
+        taste /= taste.sum(axis=1, keepdims=True)
+    return (taste @ share).astype(np.float32)

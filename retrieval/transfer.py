@@ -7,6 +7,7 @@ Cold-Start Recommendations*, ICDM 2010; here the map serves any signal, not one 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -166,9 +167,19 @@ class Map:
     new: Floats
     inverse: Floats
 
+    @cached_property
+    def steps(self) -> tuple[Floats, ...]:
+        """What scores are multiplied with, one after the other: a single [m, u] matrix where that is the less work."""
+        right = self.inverse @ self.new.T
+        (m, features), u = self.known.shape, len(self.new)
+        return (self.known @ right,) if m * u <= features * (m + u) else (self.known, right)
+
     def __call__(self, scores: NDArray[np.floating]) -> Floats:
         """[..., m] scores of known items -> [..., u] of new ones."""
-        return np.asarray(((np.asarray(scores, np.float32) @ self.known) @ self.inverse) @ self.new.T, np.float32)
+        result = np.asarray(scores, np.float32)
+        for step in self.steps:
+            result = result @ step
+        return result
 
 
 def fit_map(features: Floats, known: NDArray[np.integer], new: NDArray[np.integer], ridge: float = 10.0) -> Map:
