@@ -28,6 +28,7 @@ _RATED = re.compile(
 )
 _SUITS = re.compile(
     rf"\b(?:suitable|appropriate|ok|okay|fine|good|safe|right|suits?)(?: for)?(?: (?:kids?|children|ages?|aged|a child|an?|of|under|somebody|someone))* (?P<n>{_SEVERAL})(?:{_OLD}|(?: |-)?years?)?{_UNIT}|"
+    rf"(?:适合|给|陪|带|和|跟|与|让)[^,.，。]{{0,8}}?(?P<z>{_ONE})岁|"
     rf"\b(?:for|with) (?:someone|somebody|an?|my|our)(?: who (?:is|are)| of| aged| ages|,)* ?(?P<m>{_SEVERAL})(?:{_OLD}|$|(?= ?[,.;!?]))"
 )
 # an age, where a child is spoken of: with its unit, after the child, or after a pronoun for one

@@ -1,5 +1,7 @@
 """What is not about taste: orders to the assistant, facts about oneself, things taken back."""
 
+# ruff: noqa: E501  (a pattern stands on one line, or nobody can read it)
+
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +63,9 @@ def ironic(message: str) -> bool:
 
 
 _WISH = re.compile(
-    r"\b(?:want|need|looking for|recommend|something|love|like|prefer|hate|dislike|for (?:him|her|them|me)|suggest|find|gift)\b|想|找|推荐|喜欢|爱|要|买|送|来部|来点|讨厌"  # noqa: E501
+    r"\b(?:want|need|looking for|recommend|something|anything|nothing|love|like|prefer|hate|dislike|for (?:him|her|them|me)|suggest|find|gift|"
+    r"under|over|within|at most|max|no more than|not over|not longer|budget|must|has to|since|released|please|pls)\b|"
+    r"想|找|推荐|喜欢|爱|要|买|送|来部|来点|讨厌|以内|以下|不超过|别超|预算|必须|得是|求"
 )
 
 
@@ -82,7 +86,7 @@ def told(w: Words, line: Line) -> Facts:
         end = match.end()
         stop = len(line.text)
         for mark in re.finditer(
-            r"[.;!?。；！？\n,，、:]|\bbut\b|\band (?=i\b|we\b)|\bso (?=i\b|we\b)|但|不过|所以", line.text[end:]
+            r"[.;!?。；！？\n,，、:]|\bbut\b|\band (?=i\b|we\b)|\bso (?!that\b|much\b|many\b)|但|不过|所以", line.text[end:]
         ):
             rest = line.text[end + mark.start() :]
             clause = re.split(r"[.;!?。；！？\n,，]", rest[1:])[0]

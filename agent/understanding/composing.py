@@ -151,6 +151,12 @@ def _role(
             "演",
             "actor",
             "actress",
+            "acts",
+            "acted",
+            "acting",
+            "star",
+            "stars",
+            "plays",
             "guy",
         } & set(near):
             return target

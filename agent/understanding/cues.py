@@ -4,13 +4,15 @@ Phrases are folded as in `text` (no apostrophes). English and Chinese are covere
 Italian, Portuguese, Japanese and Russian by their plainest words.
 """
 
+# ruff: noqa: E501  (a pattern stands on one line, or nobody can read it)
+
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from snowmelt.agent.understanding.text import Token, key_of, words_named
+from snowmelt.agent.understanding.text import Token, key_of, phrases_named, words_named
 
 _REQUESTS = frozenset(["in the mood", "in the mood for", "feel like", "feeling like", "有心情", "没心情"])
 _COUNTS = frozenset("一二两三四五六七八九十几多这那每0123456789")
@@ -42,7 +44,19 @@ def _table() -> dict[str, str]:
         if tab and not line.startswith("#"):
             for phrase in phrases.split("|"):
                 table.setdefault(key_of(phrase), kind)
+    for phrase, kind in list(table.items()):
+        if kind in ("like", "dislike") and phrase.isascii() and phrase.isalpha() and len(phrase) > 3:
+            for form in _inflected(phrase):
+                table.setdefault(form, kind)
+    for verb in words_named("must_be"):
+        for modal in phrases_named("must"):
+            table.setdefault(key_of(f"{modal} {verb}" if verb.isascii() else f"{modal}{verb}"), "must")
     return table
+
+
+def _inflected(verb: str) -> tuple[str, ...]:
+    stem = verb.removesuffix("e")
+    return f"{verb}s", f"{stem}ed", f"{stem}ing"
 
 
 @cache
@@ -70,12 +84,41 @@ def cues(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
                     continue  # "turns into"
                 found.append(Cue(i, j, kind, key))
         found += _too(words, gap, i)
+        found += _idiom(words, gap, i)
         found += _opinion(words, gap, i) or _felt(words, gap, i) or _judged(words, gap, i)
         if words[i].text == "是" and (not i or gap[i]) and _refused(words, i):
             found.append(Cue(i, i + 1, "like", "是"))  # "不是恐怖片，是惊悚片"
         if words[i].text == "to" and i > 1 and any(w.text.startswith("prefer") for w in words[max(0, i - 8) : i - 1]):
             found.append(Cue(i, i + 1, "over", "to"))  # "I prefer A to B"
-    return found + _han_opinions(words, gap)
+    return found + _han_opinions(words, gap) + _han_unable(words, gap)
+
+
+def _idiom(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
+    """Sayings with a slot: "goes completely nuts for", "gone right off", "sick to death of", "creeps my mum out"."""
+    end = next((k for k in range(i + 1, min(len(words), i + 7)) if gap[k]), min(len(words), i + 7))
+    line = " ".join(w.text for w in words[i:end])
+    for pattern, kind in _IDIOMS:
+        if match := pattern.match(line):
+            return [Cue(i, i + len(match[0].split()), kind, "idiom")]
+    return []
+
+
+_WHOM = r"(?:me|us|him|her|them|my \w+|our \w+)"
+_IDIOMS = tuple(
+    (re.compile(rf"{pattern}(?!\w)", re.ASCII), kind)
+    for pattern, kind in (
+        (r"(?:go|goes|going|went|am|is|are|im|hes|shes) (?:\w+ )?(?:nuts|mad|crazy|wild|gaga|bananas|bonkers|potty) (?:for|about|over|on)", "like"),
+        (r"(?:go|goes|gone|going|went) (?:\w+ )?off(?= (?!to|on|and|with|for)\w)", "dislike"),
+        (rf"(?:sick|tired|bored|weary)(?: \w+){{0,3}} of", "dislike"),
+        (rf"(?:creep|freak|gross|weird|put|puts|creeps|freaks|grosses|weirds|creeped|freaked|grossed|weirded) {_WHOM} (?:out|off)", "back_dislike"),
+        (rf"(?:bore|bores|bored|drive|drives|drove) {_WHOM} (?:\w+ )?(?:to (?:tears|death|sleep)|senseless|rigid|mad|crazy|nuts|insane|up the wall)", "back_dislike"),
+        (rf"(?:get|gets|got|getting|grate|grates) on {_WHOM} nerves", "back_dislike"),
+        (r"(?:cant|cannot|could ?nt|can not) (?:be doing|get on|get along|be bothered|deal) with", "dislike"),
+        (rf"(?:do|does|did|doing)(?:nt| not)(?: \w+)? (?:do it|do anything|do much|work|click) for {_WHOM}", "back_dislike"),
+        (rf"(?:isnt|arent|is not|are not|wasnt|never been) (?:\w+ )?(?:for {_WHOM}|{_WHOM} (?:thing|cup of tea|jam|bag))", "back_dislike"),
+        (rf"(?:is|are|s) (?:so |very |right |totally )?(?:{_WHOM} (?:thing|jam|bag|cup of tea)|up my street|right up my alley)", "back_like"),
+    )
+)  # fmt: skip
 
 
 def _refused(words: Sequence[Token], i: int) -> bool:
@@ -83,7 +126,14 @@ def _refused(words: Sequence[Token], i: int) -> bool:
 
 
 def _opinion(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
-    """ "was honestly brilliant", "isn't bad", "is Nolan's actual masterpiece": a copula and a word that values."""
+    """ "was honestly brilliant", "isn't bad", "is Nolan's actual masterpiece": a copula and a word that values.
+
+    Without a copula where the clause has nothing else ("gorgeous.", "what a bore", "a total bore").
+    """
+    if i and gap[i] and (end := _verdict(words, gap, i)):
+        k = next(k for k in range(i, end) if words[k].text in _VALUED)
+        good = words[k].text in _GOOD or words[k].text in _GEM
+        return [Cue(i, end, "back_like" if good else "back_dislike", "verdict")]
     turned = words[i].text in _NOT and words[i].text not in ("not", "never", "no")
     if words[i].text not in _COPULA and not turned:
         return []
@@ -109,6 +159,18 @@ def _opinion(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
             if loose > 3:
                 break
     return []
+
+
+_VALUED = _GOOD | _BAD | _GEM | _DUD
+_EXCLAIMED = _DEGREE | frozenset(["what", "how", "pure", "bit", "of", "just", "mind", "you", "though", "tbh"])
+
+
+def _verdict(words: Sequence[Token], gap: Sequence[bool], i: int) -> int:
+    """The end of a clause that starts at word i if it is only a word that values and its degree, else 0."""
+    end = next((k for k in range(i + 1, len(words)) if gap[k]), len(words))
+    texts = [w.text for w in words[i:end]]
+    valued = sum(t in _VALUED for t in texts)
+    return end if len(texts) <= 5 and valued and all(t in _VALUED or t in _EXCLAIMED for t in texts) else 0
 
 
 def _judged(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
@@ -162,6 +224,17 @@ def _han_opinions(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
         good = bool(m["good"]) != bool(m["not"])
         found.append(Cue(start, end, "back_like" if good else "back_dislike", "opinion"))
     return found
+
+
+_UNABLE = re.compile(r"(?:喜欢|欣赏|爱|提|看|听|吃|接受)(?:得)?不(?:起劲|起兴趣|起来|来|下去|进去|进|下|了)")
+
+
+def _han_unable(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
+    """ "喜欢不起来", "欣赏不来": a verb of liking that does not come off speaks of what stands before it."""
+    line = "".join(w.text if w.kind == "c" else "¤" for w in words)
+    starts = [k for k, w in enumerate(words) for _ in (w.text if w.kind == "c" else "¤")]
+    spans = [(starts[m.start()], starts[m.end() - 1] + 1) for m in _UNABLE.finditer(line)]
+    return [Cue(a, b, "back_dislike", "unable") for a, b in spans if not any(gap[a + 1 : b])]
 
 
 def _too(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:

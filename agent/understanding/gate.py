@@ -24,7 +24,10 @@ _NAMES = ("title", "part", "value", "person", "alias", "typo", "first", "free")
 _CUES = ("like", "dislike", "exclude", "must", "want", "seen", "neutral", "hedge", "not", "session", "over", "back_like", "back_dislike", "back_exclude", "back_neutral", "back_seen", "back_must")  # fmt: skip  # noqa: E501
 _MARKS = frozenset(".!?;\n。！？；…,，、:：")
 SCALE = 3.0  # of the sentence vectors (length 1) against the other features (0 to 1)
-SURE = 0.3  # by how much another class must be likelier than what the cues say; by leave-one-author-out
+# By how much another class must be likelier than what the cues say, by both; by leave-one-author-out over all labelled
+# utterances. The classifier is good at telling that nothing is meant, and no judge of what a cue said outright.
+SURE = {("like", "none"): 0.2, ("dislike", "none"): 0.3, ("seen", "none"): 0.3, ("none", "like"): 0.4}
+DOUBTFUL, NEVER = 0.6, 2.0
 
 
 def bounds(w: Words, start: int, end: int) -> tuple[int, int]:
@@ -132,6 +135,8 @@ def weighed(
     for mention, chances in zip(mentions, scores / scores.sum(1, keepdims=True), strict=True):
         said, likely = CLASS_OF[mention.state], CLASSES[int(chances.argmax())]
         whole = all(t in EMPTY for t in (*w.texts[: mention.start], *w.texts[mention.end :]))
-        if likely == said or whole or mention in pointed or chances.max() - chances[CLASSES.index(said)] < SURE:
+        least = NEVER if mention.cued and said in ("none", "seen") and likely == "like" else SURE.get((said, likely), DOUBTFUL)
+        if likely == said or whole or mention in pointed or chances.max() - chances[CLASSES.index(said)] < least:
             continue
+        mention.known = mention.known or said == "seen"
         mention.state = {"like": "like", "dislike": "dislike", "seen": "seen", "none": "neutral"}[likely]  # type: ignore[assignment]

@@ -1,157 +1,15 @@
-"""What no name says: things meant by description, and what the catalogue has no word for."""
+"""What the catalogue has no name for: free text, and its values said in other words."""
 
 import re
 from collections.abc import Sequence
 
-import numpy as np
 from snowmelt.agent.understanding.cues import Cue, asks_mood
 from snowmelt.agent.understanding.matching import Match
-from snowmelt.agent.understanding.pointing import has
 from snowmelt.agent.understanding.polarity import Clause, Mention
 from snowmelt.agent.understanding.text import is_cjk, words_named
 from snowmelt.agent.understanding.units import columns
-from snowmelt.agent.understanding.values import Target
 from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.agent.understanding.words import Words
-
-LEAST, AHEAD = 0.30, 0.045  # of cosine + 0.02 BM25; tuned on 25 descriptions of our own (benchmarks/understanding.py)
-_NOUN = words_named("noun")
-_LINK = words_named("link")
-_STOP = words_named("stop")
-
-
-def described(
-    w: Words, mentions: Sequence[Mention], vocabulary: Vocabulary
-) -> list[tuple[int, int, tuple[Target, ...]]]:
-    """(first word, last + 1, candidates: one if clear, several if not) for every description in the message."""
-    found = []
-    for start, end, people in [*_english(w), *_chinese(w)]:
-        inside = [m for m in mentions if start <= m.start and m.end <= end and m.match is not None]
-        if any(
-            m.match is not None
-            and m.match.kind in ("title", "typo")
-            and m.match.targets[0].item_id
-            and m.end - m.start > 1
-            for m in inside
-        ):
-            continue
-        before = [
-            m
-            for m in mentions
-            if m.end <= start
-            and start - m.end < 12
-            and m.match is not None
-            and m.match.targets[0].item_id
-            and m.match.kind == "title"
-        ]
-        if (
-            before
-            and w.words[start].kind == "c"
-            and not any(set(w.punctuation[i]) & set("。.!！;；") for i in range(before[-1].end, start + 1))
-        ):
-            continue  # "钢铁巨人，那个大机器人和小男孩的": the title was said
-        targets = resolve(w.said(start, end), [m.match for m in inside if m.match is not None], vocabulary, people)
-        if targets:
-            found.append((start, end, targets))
-    return found
-
-
-def resolve(text: str, inside: Sequence[Match], vocabulary: Vocabulary, strict: bool = True) -> tuple[Target, ...]:
-    """The item that `text` describes among those that fit the values in it; () if none is near enough."""
-    catalogue = vocabulary.catalogue
-    fits = np.ones(len(catalogue.ids), bool)
-    narrowed = False
-    for match in inside:
-        if match.kind != "person" and not (match.targets[0].attribute and "countr" in match.targets[0].attribute):
-            continue
-        ok = np.zeros(len(fits), bool)
-        for row in range(len(fits)) if len(fits) <= 20_000 else ():
-            ok[row] = any(has(vocabulary, catalogue.ids[row], t) for t in match.targets)
-        if (fits & ok).any():
-            fits, narrowed = fits & ok, True
-    query = catalogue.embedder.queries([text])[0]
-    score = np.asarray(catalogue.vectors @ query) + 0.02 * np.asarray(catalogue.lexical.scores(text))
-    score = np.where(fits, score, -1.0)
-    order = np.argsort(-score, kind="stable")[:3]
-    best = float(score[order[0]])
-    if best < (0.12 if narrowed else LEAST):
-        return ()
-    if (
-        (narrowed and fits.sum() == 1)
-        or len(order) == 1
-        or best - float(score[order[1]]) >= (0.03 if narrowed else AHEAD)
-    ):
-        return (vocabulary.item(int(order[0])),)
-    return tuple(vocabulary.item(int(r)) for r in order if best - float(score[r]) < AHEAD)
-
-
-def _english(w: Words) -> list[tuple[int, int, bool]]:
-    texts, found, i = w.texts, [], 0
-    while i < len(texts):
-        if texts[i] in ("the", "that") and (not i or texts[i - 1] not in ("of", "in", "all")):
-            for j in range(i + 1, min(len(texts) - 2, i + 8)):
-                if w.punctuation[j]:
-                    break
-                noun = texts[j] in _NOUN or (
-                    texts[i] == "that"
-                    and j - i >= 1
-                    and texts[j + 1] in ("where", "with", "about")
-                    and texts[j] not in ("thing", "stuff", "kind", "sort")
-                )
-                if (noun and texts[j + 1] in _LINK) or (texts[j] == "with" and texts[i] == "the" and j - i in (2, 3)):
-                    end = _end(w, j + 2)
-                    if end - j > 2 or not noun:
-                        found.append((i, end, noun))
-                        i = end - 1
-                    break
-        i += 1
-    return found
-
-
-def _end(w: Words, at: int) -> int:
-    while at < len(w.words):
-        if w.punctuation[at].strip("'\"’") or (
-            w.texts[at] in ("but", "though", "was", "were", "is")
-            and w.texts[at - 1] not in ("who", "that", "which", "he", "she", "it", "they")
-        ):
-            break
-        at += 1
-    return at
-
-
-def _chinese(w: Words) -> list[tuple[int, int, bool]]:
-    """Everything from the start of the clause to "...的那部(电影)", or "那部...的(电影)" to its end."""
-    texts, found = w.texts, []
-    if _FORGOTTEN.search(w.message) and "讲" in texts:
-        start = texts.index("讲")
-        end = next((k for k in range(start + 1, len(texts)) if w.punctuation[k]), len(texts))
-        return [(start, end, True)]
-    for i in range(len(texts) - 1):
-        if texts[i] == "那" and texts[i + 1] in "部个本款只条张首":
-            start = i
-            while start and not w.punctuation[start]:
-                start -= 1
-            skip = re.match(r"(?:我|很|超|特别|最|比较|喜|欢|爱|看|过|想|找|要|来)+", "".join(texts[start:i]))
-            if (i - start >= 3 and texts[i - 1] == "的") or i - start >= 6:
-                first = start + (skip.end() if skip else 0)
-                end = i + 2
-                while (
-                    end < len(texts)
-                    and not w.punctuation[end]
-                    and end - i < 10
-                    and "".join(texts[end : end + 2])
-                    not in ("很好", "好治", "真好", "太好", "我很", "我超", "我最", "我特", "我喜")
-                ):
-                    end += 1
-                found.append((first, end, True))
-                continue
-            end = i + 2
-            while end < len(texts) and not w.punctuation[end]:
-                end += 1
-            if end - i >= 7 and "的" in texts[i:end]:
-                found.append((i, end, True))
-    return found
-
 
 NEAR = 0.68  # cosine to a value's name from which other words for it are believed; tuned on the development half
 EMPTY = words_named("empty")
@@ -163,7 +21,6 @@ _WHO = re.compile(
     r"(?:给|送)?(?:我|他|她)?的?(?:女朋友|男朋友|朋友|妈妈|爸爸|老妈|老爸|老婆|老公|孩子|小孩|儿子|女儿|同事|老师|父母|家人|爱人|闺蜜|外甥|侄子|奶奶|爷爷|女友|男友)"
 )
 _GOVERN = frozenset(["like", "dislike", "exclude", "want", "must", "not"])
-_FORGOTTEN = re.compile(r"想不起|叫什么|忘了名字|记不得|名字忘|不记得名")
 
 
 def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covered: Sequence[bool]) -> list[Mention]:
@@ -242,10 +99,40 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
                 for m in _heads(w, clause, covered, vocabulary)
                 if not any(m.start < f.end and f.start < m.end for f in found)
             ]
+        if _beside_titles(parts, number) and not any(clause.start <= f.start < clause.end for f in found):
+            start = clause.start
+            while start < clause.end and texts[start] in EMPTY and not w.words[start].capital:
+                start += 1
+            unknown = sum(not covered[i] and texts[i] not in EMPTY for i in range(start, clause.end))
+            partly = any(covered[i] for i in range(start, clause.end))
+            if unknown and not any(texts[i] in _FUNCTION for i in range(start, clause.end)) and (unknown > 1 or not partly):
+                found.append(Mention(start, clause.end, None))
         for mention in found:
             if clause.start <= mention.start < clause.end:
                 mention.clause = number
     return found
+
+
+_FUNCTION = frozenset("i you we he she it they is was are were am im ive has have had do does did not my your and with in for that this about me so but just really very 我 你 他 她 的 了 是 都 很".split())
+
+
+def _beside_titles(parts: Sequence[Clause], number: int) -> bool:
+    """Is it a short member of a list whose other members are titles ("the third man, double indemnity")?"""
+    clause = parts[number]
+    if clause.end - clause.start > 5 or any(isinstance(e, Cue) for e in clause.elements):
+        return False
+    if any(isinstance(e, Mention) and e.match and e.match.targets[0].item_id for e in clause.elements):
+        return False
+    beside = [parts[k] for k in (number - 1, number + 1) if 0 <= k < len(parts)]
+    return any(
+        isinstance(e, Mention)
+        and e.match is not None
+        and e.match.kind in ("title", "part", "typo")
+        and e.match.targets[0].item_id is not None
+        and e.end - e.start >= other.end - other.start - 2
+        and other.segment == clause.segment
+        for other in beside for e in other.elements
+    )  # fmt: skip
 
 
 def _too(cue: Cue) -> bool:

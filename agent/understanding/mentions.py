@@ -6,7 +6,7 @@ from snowmelt.agent.understanding.cues import Cue
 from snowmelt.agent.understanding.matching import Match, corrected, matches
 from snowmelt.agent.understanding.polarity import Mention
 from snowmelt.agent.understanding.support import YEAR, dated, supported
-from snowmelt.agent.understanding.text import Token, everyday, is_cjk
+from snowmelt.agent.understanding.text import Token, everyday, is_cjk, key_of
 from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.agent.understanding.words import Words
 
@@ -108,14 +108,32 @@ def _misspelt(w: Words, vocabulary: Vocabulary, used: Sequence[bool]) -> list[Ma
                 one_common = m.end - m.start == 1 and m.kind == "title" and everyday(spelling)
                 if not one_common:
                     found.append(m)
-    texts = w.texts
+    found += _one_off(w, vocabulary, used)
+    return sorted(found, key=lambda m: m.weight, reverse=True)
+
+
+def _one_off(w: Words, vocabulary: Vocabulary, used: Sequence[bool]) -> list[Match]:
+    """Long names with one word or character wrong: "singing in the rain", "千与千巡", "宫崎峻"."""
+    from rapidfuzz.distance import OSA
+
+    texts, found = w.texts, []
     for i in range(len(texts)):
-        for size in (7, 6, 5, 4):
+        for size in range(min(8, len(texts) - i), 2, -1):
             run = texts[i : i + size]
-            if len(run) < size or any(used[i : i + size]) or not all(is_cjk(t[0]) for t in run):
+            han = all(is_cjk(t[0]) for t in run)
+            if (han and any(used[i : i + size])) or any(w.gap[i + 1 : i + size]):
                 continue
             for k in range(size):
-                rows = vocabulary.near_titles.get(" ".join([*run[:k], "*", *run[k + 1 :]]))
+                key = " ".join([*run[:k], "*", *run[k + 1 :]])
+                rows = vocabulary.near_titles.get(key, ())
+                if not han:
+                    names = {r: key_of(vocabulary.catalogue.titles[r]).split() for r in rows}
+                    rows = tuple(
+                        r for r, n in names.items()
+                        if len(n) == size and len(n[k]) > 3 and OSA.distance(n[k], run[k]) <= 2
+                    )  # fmt: skip
                 if rows:
                     found.append(Match(i, i + size, "typo", tuple(vocabulary.item(r) for r in rows)))
-    return sorted(found, key=lambda m: m.weight, reverse=True)
+                elif han and key in vocabulary.near_people:
+                    found.append(Match(i, i + size, "person", vocabulary.near_people[key]))
+    return found

@@ -99,6 +99,12 @@ def clauses(words: Sequence[str], punctuation: Sequence[str], elements: Sequence
             for element in clause.elements:
                 if isinstance(element, Mention):
                     element.asked = True
+    for number, clause in enumerate(found[:-1]):
+        if clause.question and _topic(clause) and not any(isinstance(e, Mention) for e in found[number + 1].elements):
+            clause.question, found[number + 1].sentence = False, clause.sentence  # "Alien? masterpiece"
+            for later in found[number + 2 :]:
+                if later.segment == found[number + 1].segment:
+                    later.sentence = clause.sentence
     for clause in found:  # a question mark closes its whole sentence
         if clause.question:
             for other in found:
@@ -107,6 +113,14 @@ def clauses(words: Sequence[str], punctuation: Sequence[str], elements: Sequence
     for clause in asked:
         clause.question = True
     return found
+
+
+def _topic(clause: Clause) -> bool:
+    """Does it only name a thing, as what the next clause is about?"""
+    mentions = [e for e in clause.elements if isinstance(e, Mention)]
+    named = sum(m.end - m.start for m in mentions)
+    cued = any(isinstance(e, Cue) and e.kind not in ("word", "contrast") for e in clause.elements)
+    return bool(mentions) and not cued and clause.end - clause.start - named <= 2
 
 
 def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
@@ -192,7 +206,7 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 ):
                     state, last_cue, nots = "exclude", element, []
             elif kind == "over":
-                rather = {"rather", "prefer", "more", "better", "sooner"} & set(words[clause.start : element.start])
+                rather = {"rather", "prefer", "more", "better", "sooner", "take", "choose", "pick", "have"} & set(words[clause.start : element.start])
                 spoken = last_cue is not None and last_cue.text.startswith(("prefer", "rather", "like", "love"))
                 if here and (spoken or (rather and element.text == "than")):
                     state, last_cue = "neutral", element
@@ -247,8 +261,9 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                     and _ONWARD.match(element.text)
                 ):
                     continue  # "a whodunit, but nothing made before 1960"
+                inverted = element.end == clause.end and bool(here) and not here[-1].cued and _subject(words, here[-1], element)
                 forward = not back and any(isinstance(e, Mention) for e in _until_cue(clause, at))
-                if not forward and not back and _heads_list(parts, number, at):
+                if not forward and not back and not inverted and _heads_list(parts, number, at):
                     forward = True
                 if element.text in ("too", "太") and not before and not older:
                     forward = True  # "too long, the third one"
@@ -323,9 +338,15 @@ def _mine(words: Sequence[str], clause: Clause, cue: Cue) -> bool:
     return any(w in ("i", "me", "my", "我") for w in words[max(clause.start, cue.start - 3) : cue.end])
 
 
+def _subject(words: Sequence[str], mention: Mention, cue: Cue) -> bool:
+    """Is somebody named between a mention and a cue ("orange I hate", "恐怖片我讨厌")?"""
+    return bool({"i", "we", "he", "she", "我", "他", "她"} & set(words[mention.end : cue.start]))
+
+
 def _after_now(words: Sequence[str], cue: Cue, clause: Clause) -> bool:
     near = words[clause.start : clause.end]
-    return "now" in near or "anymore" in near or ("现" in near and "在" in near)
+    turned = {"now", "anymore", "lately", "nowadays", "since"} & set(near)
+    return bool(turned) or any(t in "".join(near) for t in ("现在", "如今", "后来", "这两年", "近来", "最近"))
 
 
 def _pronoun(words: Sequence[str], clause: Clause) -> bool:
@@ -377,6 +398,7 @@ def _backwards(
         or m.cue is None
         or m.cue.start < clause.start
         or m.cue.kind == "want"
+        or (m.state == "seen" and new in ("like", "dislike"))
         or (m.cue.kind == "must" and new == "dislike")
     ]
     if not target and here and _pronoun(words, clause):

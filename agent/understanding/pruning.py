@@ -1,7 +1,11 @@
 """Mentions that only explain another: the director of a title named beside it, the brand of an item."""
 
+import re
+
+from snowmelt.agent.understanding.matching import Match
 from snowmelt.agent.understanding.pointing import has
 from snowmelt.agent.understanding.polarity import Mention
+from snowmelt.agent.understanding.values import Target
 from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.agent.understanding.words import Words
 
@@ -10,6 +14,7 @@ def pruned(mentions: list[Mention], w: Words, vocabulary: Vocabulary) -> list[Me
     """`mentions` without those that only explain another (the director of a title named beside it, a brand)."""
     kept = []
     for mention in mentions:
+        _made(mention, w, vocabulary)
         match = mention.match
         after = w.texts[mention.end : mention.end + 1]
         near = [m for m in mentions if m is not mention and abs(m.start - mention.end) < 8]
@@ -51,6 +56,25 @@ def pruned(mentions: list[Mention], w: Words, vocabulary: Vocabulary) -> list[Me
     return kept
 
 
+def _made(mention: Mention, w: Words, vocabulary: Vocabulary) -> None:
+    """ "whoever directed Memento", "拍异形的那位导演": an item named only to say who made it is that person."""
+    match = mention.match
+    if match is None or not match.targets[0].item_id:
+        return
+    column = next((n for n, role in vocabulary.roles.items() if role == "person" and n.startswith(("direct", "导演"))), None)
+    before, after = " ".join(w.texts[max(0, mention.start - 4) : mention.start]), w.texts[mention.end : mention.end + 6]
+    made = _MAKER.search(before) or (
+        before.endswith(("拍", "导", "导 演")) and after[:1] == ["的"] and {"导", "位", "人"} & set(after[1:5])
+    )
+    if column is None or not (made or after[:1] == ["director"]):
+        return
+    value = vocabulary.catalogue.items[vocabulary.catalogue.rows[match.targets[0].item_id]].attributes.get(column)
+    people = tuple(Target(None, column, v) for v in value) if isinstance(value, tuple) else ()
+    if people:
+        mention.match = Match(mention.start, mention.end, "person", people[:1], people[1:])
+
+
+_MAKER = re.compile(r"(?:who(?:ever)?|guy that|man that|woman that|person that) (?:made|directed|did|shot|filmed)(?: the film)?$|director of$|director behind$")
 _BELONGS = frozenset(
     tuple(words.split())
     for words in ("by", "from", "of", "with", "w", "in", "with the", "w the", "with a", "directed by", "starring")

@@ -8,11 +8,12 @@ from snowmelt.agent.types import Constraint, Conversation, Update
 from snowmelt.agent.understanding.asides import command_of, corrections, ironic, tampering, told
 from snowmelt.agent.understanding.composing import composed
 from snowmelt.agent.understanding.cues import Cue, cues
+from snowmelt.agent.understanding.describing import described
 from snowmelt.agent.understanding.gate import weighed
 from snowmelt.agent.understanding.lifting import changed, lifted
 from snowmelt.agent.understanding.limits import Limit, Unchecked, limits
 from snowmelt.agent.understanding.matching import Match, matches
-from snowmelt.agent.understanding.meaning import EMPTY, described, free_texts
+from snowmelt.agent.understanding.meaning import EMPTY, free_texts
 from snowmelt.agent.understanding.mentions import chosen
 from snowmelt.agent.understanding.numerals import Line, line_of
 from snowmelt.agent.understanding.pointing import pointed

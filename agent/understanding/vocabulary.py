@@ -120,14 +120,25 @@ class Vocabulary:
 
     @cached_property
     def near_titles(self) -> dict[str, tuple[int, ...]]:
-        """Chinese titles of four characters and more with one character left out."""
+        """Titles of four words or Chinese characters and more with one left out."""
         found: dict[str, set[int]] = defaultdict(set)
         for key, rows in self.titles.items():
             chars = key.split()
-            if len(chars) >= 4 and all(len(c) == 1 and is_cjk(c) for c in chars):
+            if 4 <= len(chars) <= 12:
                 for i in range(len(chars)):
                     found[" ".join([*chars[:i], "*", *chars[i + 1 :]])].update(rows)
         return {k: tuple(v) for k, v in found.items()}
+
+    @cached_property
+    def near_people(self) -> dict[str, tuple[Target, ...]]:
+        """Chinese names of people, three characters and more, with one left out; none that two people share."""
+        found: dict[str, set[tuple[Target, ...]]] = defaultdict(set)
+        for key, (targets, _) in self.aliases.items():
+            chars = key.split()
+            if len(chars) >= 3 and is_cjk(chars[0][0]) and self.roles.get(targets[0].attribute or "") == "person":
+                for i in range(len(chars)):
+                    found[" ".join([*chars[:i], "*", *chars[i + 1 :]])].add(targets)
+        return {k: next(iter(v)) for k, v in found.items() if len(v) == 1}
 
     @cached_property
     def topics(self) -> tuple[list[Target], NDArray[np.float32]]:
