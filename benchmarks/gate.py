@@ -84,6 +84,25 @@ def trained(x: NDArray[np.float32], y: Sequence[str], weight: NDArray[np.float64
     return model.coef_[[list(model.classes_).index(c) for c in gate.CLASSES]].T.astype(np.float16)
 
 
+def orders(paths: Sequence[Path], embedder: Any) -> NDArray[np.float16]:
+    """[dim + 1, commands] weights: of short utterances that are a command or none, and of ours (commands.tsv)."""
+    from sklearn.linear_model import LogisticRegression
+
+    said: list[tuple[str, str]] = []
+    for path in paths:
+        for row in map(json.loads, path.read_text("utf-8").splitlines()):
+            content = any((row.get("update") or {}).values())
+            if len(row["text"]) <= 90 and not (content and row.get("command")):
+                said.append((row["text"], row.get("command") or "none"))
+    for line in (Path(__file__).parent.parent / "tests/data/commands.tsv").read_text("utf-8").splitlines():
+        kind, _, text = line.partition("\t")
+        said.append((text, kind))
+    x, y = embedder.queries([t for t, _ in said]) * gate.SCALE, [k for _, k in said]
+    model = LogisticRegression(C=5, max_iter=200, tol=1e-3).fit(x, y)
+    rows = [list(model.classes_).index(c or "none") for c in gate.ORDERS]
+    return np.vstack([model.coef_[rows].T, model.intercept_[rows]]).astype(np.float16)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+")
@@ -110,10 +129,13 @@ def main() -> None:
         )
         sys.stdout.flush()
         if args.weights:
-            np.savez_compressed(args.weights / f"{name}.npz", embedder=embedder, weights=matrix)
+            left = [p for p, n in zip(args.files, names, strict=True) if n != name]
+            command = orders(left, catalogues["films"].embedder)
+            np.savez_compressed(args.weights / f"{name}.npz", embedder=embedder, weights=matrix, orders=command)
     if args.save:
         out = Path(str(files("snowmelt.agent.understanding").joinpath("gate.npz")))
-        np.savez_compressed(out, embedder=embedder, weights=trained(x, y, weight))
+        command = orders(args.files, catalogues["films"].embedder)
+        np.savez_compressed(out, embedder=embedder, weights=trained(x, y, weight), orders=command)
         sys.stdout.write(f"{out}: {out.stat().st_size} bytes\n")
 
 

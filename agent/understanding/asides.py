@@ -104,6 +104,11 @@ def told(w: Words, line: Line) -> Facts:
 _MEANT = re.compile(
     r"\b(?:i )?(?:meant|mean)\b|\bwrong\b|\bmixed (?:it|them|that) up\b|\bsorry\b|\bmistake\b|\bi said\b|\binstead of\b|说错|打错|记错|我是说|我说的是|搞错|弄错|不是.{0,12}是|是.{1,12}不是|\bnot\b.{1,30}\bi meant|perdon|quise decir|pardon|ich meinte|meinte"  # noqa: E501
 )
+def meant_otherwise(line: str) -> bool:
+    """Does the line put right what was understood ("I meant A, not B")?"""
+    return bool(_MEANT.search(line))
+
+
 _DELETE = re.compile(
     r"\b(?:forget|remove|delete|erase|drop|scratch|take (?:\S+ ){0,4}?(?:off|out|away|back)|strike|unlike|cross out|get rid of|scrap)\b|删掉|删除|去掉|忘掉|忘了|移除|取消|划掉|拿掉|撤掉|抹掉"  # noqa: E501
 )
@@ -111,7 +116,7 @@ _REMOVE = re.compile(
     r"(?:please |can you |could you )*(?:remove|delete|erase|unlike|take)\b.*\b(?:from|off|out of)\b", re.ASCII
 )
 _FINE = re.compile(
-    r"\b(?:fine|ok|okay|alright|allowed|welcome|acceptable|not a problem|no problem)(?: \w+){0,2} (?:after all|again|now|too|actually|really)\b|\b(?:is|are) (?:fine|ok|okay) (?:after all|by me|with me)|\bdont mind\b.*\bafter all|\b(?:you )?can (?:show|include)\b|其实(?:也)?(?:可以|行|没关系)|也(?:可以|行|没关系|无所谓|能接受)(?:了)?|又可以了|可以(?:了|看了)|没关系了|不介意了"  # noqa: E501
+    r"\b(?:fine|ok|okay|alright|allowed|welcome|acceptable|not a problem|no problem)(?: \w+){0,2} (?:after all|again|now|too|actually|really)\b|\b(?:is|are) (?:fine|ok|okay) (?:after all|by me|with me)|\bdont mind\b.*\bafter all|\b(?:isnt|arent|not|no longer) (?:really |actually )?(?:an? )?(?:problem|issue|dealbreaker)\b|\b(?:you )?can (?:show|include)\b|其实(?:也)?(?:可以|行|没关系)|也(?:可以|行|没关系|无所谓|能接受)(?:了)?|又可以了|可以(?:了|看了)|没关系了|不介意了"  # noqa: E501
 )
 _FALSE_SEEN = re.compile(
     r"\b(?:havent|have not|never|didnt|did not)(?: \w+){0,2} (?:seen|see|watched|watch|read|own)\b|没看过|没有看过|还没看|没买过|没有买"  # noqa: E501

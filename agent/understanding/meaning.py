@@ -235,6 +235,8 @@ def _phrase(w: Words, i: int, j: int, vocabulary: Vocabulary, covered: Sequence[
     if "的" in texts[i:j] and is_cjk(texts[i]):
         j = i + texts[i:j].index("的")  # "爱爬山的朋友": what is loved stands before
     phrase = w.said(i, j)
+    if set("我你他她它是") & set(texts[i:j]):
+        return None  # a clause of its own, no name of a thing
     if _WHO.fullmatch(phrase) or len(phrase) < 2 or any(t.isdigit() for t in texts[i:j]):
         return None
     key = " ".join(texts[i:j])

@@ -1,5 +1,6 @@
 """Items of the list last shown, by place or by what sets them apart: "the second one", "第三部", "the Kurosawa one"."""
 
+import re
 from collections.abc import Sequence
 
 from snowmelt.agent.understanding.matching import Match, matches
@@ -11,6 +12,9 @@ from snowmelt.agent.understanding.words import Words
 _ORDINALS = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}  # fmt: skip  # noqa: E501
 _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 _HAN_DIGITS = {c: n for n, c in enumerate("一二三四五六七八九十", 1)} | {"两": 2} | {str(n): n for n in range(1, 21)}
+
+
+_FROM_THE_END = re.compile(r"(?:\bthe )?\b(?:second (?:to |from )?(?:the )?last|last but one|next to last|penultimate)(?: one| film)?\b|倒 数 第 (?P<n>[一二三四五])(?: [个部本款])?")
 
 
 def pointed(w: Words, shown: Sequence[str], vocabulary: Vocabulary) -> list[Mention]:
@@ -28,7 +32,12 @@ def pointed(w: Words, shown: Sequence[str], vocabulary: Vocabulary) -> list[Ment
             if row is not None:
                 found.append(Mention(start, end, Match(start, end, "title", (vocabulary.item(row),))))
 
+    for match in _FROM_THE_END.finditer(" ".join(texts)):
+        start = len(" ".join(texts)[: match.start()].split())
+        add(start, start + len(match[0].split()), -_HAN_DIGITS[match["n"]] if match["n"] else -2)
     for i, text in enumerate(texts):
+        if any(f.start <= i < f.end for f in found):
+            continue
         before = texts[i - 1] if i else ""
         after = texts[i + 1] if i + 1 < len(texts) else ""
         tail = i + 2 if after in ("one", "film", "movie", "item", "option") else i + 1

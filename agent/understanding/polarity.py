@@ -4,6 +4,7 @@ A cue governs what follows it up to the next cue, the next sentence or a contras
 governs what stands before it ("horror I hate", "恐怖片就算了"). Negations turn the cue that follows them.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -201,6 +202,7 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                         "would rather not",
                         "id rather not",
                     )
+                    or {"not", "avoid", "skip"} & set(element.text.split())
                     or "不" in element.text
                     or "别" in element.text
                 ):
@@ -208,7 +210,7 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
             elif kind == "over":
                 rather = {"rather", "prefer", "more", "better", "sooner", "take", "choose", "pick", "have"} & set(words[clause.start : element.start])
                 spoken = last_cue is not None and last_cue.text.startswith(("prefer", "rather", "like", "love"))
-                if here and (spoken or (rather and element.text == "than")):
+                if here and (spoken or (rather and element.text in ("than", "over"))):
                     state, last_cue = "neutral", element
             elif kind in ("session", "lasting", "contrast", "word"):
                 if kind == "session" and asks_mood(element):
@@ -351,7 +353,11 @@ def _after_now(words: Sequence[str], cue: Cue, clause: Clause) -> bool:
 
 def _pronoun(words: Sequence[str], clause: Clause) -> bool:
     own = words[clause.start : clause.end]
-    return any(w in _PRONOUNS and own[max(0, k - 1)] != "其" for k, w in enumerate(own))  # "其他" is no "他"
+    again = any(a in ("that", "this") and b in _CLASSED for a, b in itertools.pairwise(own))
+    return again or any(w in _PRONOUNS and own[max(0, k - 1)] != "其" for k, w in enumerate(own))  # "其他" is no "他"
+
+
+_CLASSED = frozenset(["brand", "company", "label", "director", "actor", "actress", "genre", "guy", "stuff", "film", "movie", "one"])  # fmt: skip  # noqa: E501
 
 
 def _until_cue(clause: Clause, at: int) -> list[Cue | Mention]:

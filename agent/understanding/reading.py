@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from datetime import date
 
-from snowmelt.agent.types import Constraint, Conversation, Update
-from snowmelt.agent.understanding.asides import command_of, corrections, ironic, tampering, told
+from snowmelt.agent.types import Command, Constraint, Conversation, Profile, Update
+from snowmelt.agent.understanding.asides import command_of, corrections, ironic, meant_otherwise, tampering, told
 from snowmelt.agent.understanding.composing import composed
 from snowmelt.agent.understanding.cues import Cue, cues
 from snowmelt.agent.understanding.describing import described
-from snowmelt.agent.understanding.gate import weighed
+from snowmelt.agent.understanding.gate import ordered, weighed
 from snowmelt.agent.understanding.lifting import changed, lifted
 from snowmelt.agent.understanding.limits import Limit, Unchecked, limits
 from snowmelt.agent.understanding.matching import Match, matches
@@ -58,7 +58,8 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
         elements = _overlaid(elements, [mention])
     covered = _covered(len(w.words), elements, spans)
     parts = clauses(w.texts, w.punctuation, elements)
-    command = command_of(spoken)
+    named = any(isinstance(e, Mention) for e in elements) or bool(found)
+    command = command_of(spoken) or _in_other_words(message, named, vocabulary)
     if command == "skip":
         return Update(command="skip")
     polar = any(isinstance(e, Cue) and e.kind in ("like", "dislike", "exclude", "must") for e in elements)
@@ -75,7 +76,8 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
     for mention, fact, others in zip(mentions, aside, loose, strict=True):
         if not mention.cued and (fact or (others > _MOST_LOOSE and mention.match is not None and not _names(mention))):
             mention.state = "neutral"
-    weighed(w, mentions, vocabulary, aside, loose, places)
+    correcting = meant_otherwise(plain_line.text) and profile != Profile()
+    weighed(w, mentions, vocabulary, aside, loose, mentions if correcting else places)
     mentions = pruned(mentions, w, vocabulary)
     fixed = corrections(plain_line.text, mentions, profile, vocabulary)
     mentions = [m for m in mentions if m not in fixed.spent]
@@ -110,6 +112,15 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
             "seen": seen,
         }
     )
+
+
+def _in_other_words(message: str, named: bool, vocabulary: Vocabulary) -> Command | None:
+    """The command that a message which names nothing is, or that its last sentence is."""
+    last = re.split(r"[.!?;。！？；\n]+\s*", message.strip().rstrip(".!?;。！？； "))
+    if not named:
+        return ordered(message, vocabulary)
+    command = ordered(last[-1], vocabulary) if len(last) > 1 else None
+    return command if command in ("show", "more") else None
 
 
 def _loose(w: Words, mention: Mention, covered: Sequence[bool]) -> int:

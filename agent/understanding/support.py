@@ -71,6 +71,8 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
                     ):
                         return False
         return not (len(texts) == 1 and is_cjk(texts[0][0]))
+    if match.kind == "title" and not w.quoted[match.start] and _goes_on(match, w, found_cues):
+        return False  # "The Matrix Reloaded" is not The Matrix
     if match.kind == "part":
         if all(is_cjk(t[0]) for t in texts):
             return True
@@ -152,6 +154,15 @@ def supported(match: Match, w: Words, vocabulary: Vocabulary, found_cues: Sequen
     return False
 
 
+def _goes_on(match: Match, w: Words, found_cues: Sequence[Cue]) -> bool:
+    """Is a capitalised word written on to a title in a message that is not all in capitals?"""
+    if match.end >= len(w.words) or w.punctuation[match.end] or any(c.start == match.end for c in found_cues):
+        return False
+    after = w.words[match.end]
+    capitals = sum(t.capital for t in w.words) / len(w.words)
+    return after.capital and after.kind == "w" and after.text not in _CONNECT and after.text != "i" and capitals < 0.5
+
+
 def _value_supported(
     match: Match, texts: list[str], before: str, after: str, w: Words, vocabulary: Vocabulary, found_cues: Sequence[Cue]
 ) -> bool:
@@ -169,7 +180,7 @@ def _value_supported(
             match.end == len(w.words)
             or not is_cjk(after[0])
             or bool(w.punctuation[match.end])
-            or after in "的色制质片和跟与类也都我就用用"
+            or after in "的の色制质片和跟与类也都我就用用"
             or any(c.start == match.end for c in found_cues)
         )
         return left and right

@@ -56,7 +56,7 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, put: Cal
         return out
 
     year = r"((?:18|19|20)\d\d)"
-    decade = r"((?:18|19|20)?\d0|(?<!\d)0) ?(?:s|年代|er|ern|ies)(?![a-z])"
+    decade = r"((?:18|19|20)?\d0|(?<!\d)0) ?(?:s|年代|년 ?대|er|ern|ies)(?![a-z])"
     neg = r"(?:not|nothing|no|dont|but|except|besides|other than|apart from|avoid|除了|不要)(?: anything| something| films?| movies?| stuff| from| in| the| made)* ?"
 
     def of_decade(number: str) -> int:
