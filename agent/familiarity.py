@@ -1,4 +1,4 @@
-"""What the model has heard of: how likely an item's title is after "a list of the most famous ...".
+"""What the model has heard of: how likely an item's title is after "the best ..., everyone knows them".
 
 A popularity prior where there is no behaviour at all. It costs a few tokens an item, once, at index time, and nothing
 when recommending. All of it is kept in DIR/familiarity/, one line a title, so that a killed run goes on where it was.
@@ -19,11 +19,10 @@ from snowmelt.agent.llm import LLM
 from snowmelt.prompts import render
 
 Floats = NDArray[np.float32]
-NEUTRAL = 0.25  # share of the likelihood after a prompt that says nothing which is taken off (evals/README.md)
+NEUTRAL = 0.15  # share of the likelihood after a prompt that says nothing which is taken off (evals/README.md)
 UNKNOWN, KNOWN = 0.6, 0.9  # nats: at and below the first the model is not trusted at all, from the second on it is
 LONGEST = 60  # characters of a title that are read, up to a word's end; shop titles run on for hundreds
-PROMPTS = {"other": "familiar", "zh": "familiar_zh"}  # one prompt a line; the first says nothing of fame
-COUNT = 4
+PROMPTS = {"other": "familiar", "zh": "familiar_zh"}  # two lines: one says nothing of fame, the other does
 BATCH = 128  # titles between two writes
 PROBE = 256  # titles of one script, drawn at random, that tell whether reading the others is worth it
 FEW = 20  # titles of one script that can be standardised among themselves
@@ -198,7 +197,7 @@ def _columns(
     rows: Sequence[Sequence[float]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     table = np.array(rows, np.float64)
-    return table[:, 0], table[:, 1], table[:, 2:]
+    return table[:, 0], table[:, 1], table[:, 2]
 
 
 def debiased(
@@ -206,21 +205,21 @@ def debiased(
 ) -> NDArray[np.float64]:
     """Log-likelihoods [n] in nats, made comparable between long and short titles, common and rare words.
 
-    `lengths` in tokens [n]; `neutral` [n] and `famous` [n, prompts] summed over the tokens. The sum favours short
-    titles and the mean long ones (what follows the first words is easy to guess); the square root stands between.
+    `lengths` in tokens [n]; `neutral` and `famous` [n] summed over the tokens. The sum favours short titles and the
+    mean long ones (what follows the first words is easy to guess); the square root stands between.
     """
-    return (famous.mean(axis=1) - NEUTRAL * neutral) / np.sqrt(lengths)
+    return (famous - NEUTRAL * neutral) / np.sqrt(lengths)
 
 
 def trust(lengths: NDArray[np.float64], neutral: NDArray[np.float64], famous: NDArray[np.float64]) -> float:
     """0..1: does the model know such titles at all? Told by what the mention of fame does to them, without behaviour.
 
     Titles that people talk about become likelier by it, some of them by far; descriptions, codes and made-up names gain
-    little and all alike. sqrt(mean x deviation) of the gain in nats per token was 0.87 to 1.4 where the values go with
-    popularity (films, films of ReDial, artists: Spearman 0.26 to 0.46) and 0 to 0.64 where they do not (office, beauty,
-    sports, toys, news: -0.02 to 0.14; made-up words, codes, names of people).
+    little and all alike. sqrt(mean x deviation) of the gain in nats per token was 0.9 to 1.4 where the values go with
+    popularity (films, films of ReDial, artists) and 0 to 0.4 where they do not (office, beauty, sports, toys, news;
+    made-up words, codes).
     """
-    gain = (famous.mean(axis=1) - neutral) / lengths
+    gain = (famous - neutral) / lengths
     known = np.sqrt(max(gain.mean(), 0.0) * gain.std())
     return float(np.clip((known - UNKNOWN) / (KNOWN - UNKNOWN), 0.0, 1.0))
 
@@ -259,7 +258,7 @@ def _current(folder: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, Sequence[float]]:
-    """Title hash -> (tokens, sums by prompt). A line cut short by a kill is left out, and its title done again."""
+    """Title hash -> (tokens, sum after each prompt). A line cut short is left out, and its title done again."""
     rows: dict[str, Sequence[float]] = {}
     if not path.exists():
         return rows
@@ -269,6 +268,6 @@ def _read(path: Path) -> dict[str, Sequence[float]]:
                 key, *row = json.loads(line)
             except ValueError:
                 continue
-            if len(row) == 1 + COUNT:
+            if len(row) == 3:
                 rows[key] = row
     return rows
