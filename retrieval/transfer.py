@@ -82,16 +82,23 @@ class Content:
     def _copies(self, items: NDArray[np.integer], among: "Content") -> Iterator[tuple[int, NDArray[np.int64], Floats]]:
         """(place in `items`, items of `among` that repeat most of its text, what is left of their likeness)."""
         weights = self.bm25[items].sqrt()
-        said = (weights @ among.bm25.sign().T).tocsr()
+        share = (weights @ among.said.T).tocsr()
         totals = np.maximum(np.asarray(weights.sum(axis=1)).ravel(), 1e-9)
-        for like, total in enumerate(totals):
-            entries = slice(said.indptr[like], said.indptr[like + 1])
-            share = said.data[entries] / total
-            near = said.indices[entries][share > COPY]
-            if len(near):
-                title = weights[like].multiply(self.first[items[like]])
-                shared = (among.first[near] @ title.T).toarray().ravel() / max(float(title.sum()), 1e-9)
-                yield like, near, fading(share[share > COPY], shared)
+        share.data /= np.repeat(totals, np.diff(share.indptr))
+        much = np.flatnonzero(share.data > COPY)
+        like, near = np.searchsorted(share.indptr, much, side="right") - 1, share.indices[much]
+        titles = weights.multiply(self.first[items]).tocsr()
+        shared = np.asarray(titles[like].multiply(among.first[near]).sum(axis=1)).ravel()
+        lengths = np.maximum(np.asarray(titles.sum(axis=1)).ravel(), 1e-9)
+        left = fading(share.data[much], shared / lengths[like])
+        like, near, left = like[left < 1], near[left < 1], left[left < 1]
+        for one in np.unique(like):
+            yield int(one), near[like == one], left[like == one]
+
+    @cached_property
+    def said(self) -> Sparse:
+        """`bm25` with a 1 for each word that is in an item."""
+        return self.bm25.sign()
 
     def features(self) -> Floats:
         """What the map reads, float32 [items, features]: constant, vectors, numbers, the frequent attribute values."""
