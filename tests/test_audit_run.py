@@ -33,6 +33,14 @@ def test_a_world_with_people(
     html = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert all(f"id='{part}'" in html for part in PARTS) and not any(x in html for x in ("<script", "<link", " src="))
     assert json.loads((tmp_path / "out" / "audit.json").read_text("utf-8"))["geo"] == result["geo"]
+    for part in (tmp_path / "out" / "parts").glob("[!g]*.json"):
+        part.write_text(part.read_text("utf-8").replace('"n":', '"of":'), "utf-8")  # would show if it were taken over
+    (tmp_path / "out" / "parts" / "geo.json").unlink()
+    again = audit(data, model=None, quick=True, people=8, only=("geo", "stability"), out=tmp_path / "out")
+    assert again["geo"]["top5_lift"] == result["geo"]["top5_lift"] and "of" in again["stability"]["same"]
+    assert audit(data, model=None, quick=True, people=7, only=("stability",), out=tmp_path / "out")["stability"][
+        "same"
+    ]["n"]
 
 
 @pytest.mark.parametrize("items", [1, 4])

@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", default="", metavar="PARTS", help="parts by commas, such as injection,geo")
     parser.add_argument("--people", type=int, help="ask at most so many people")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="folder for report.html, report.md and audit.json")
+    parser.add_argument("--out", type=Path, help="folder for the report; an audit that was cut goes on in it")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser
 
@@ -49,11 +49,10 @@ def _audit(asked: argparse.Namespace) -> int:
     result = audit(
         asked.data, model=None if asked.no_llm else asked.model, base_url=asked.base_url, quick=asked.quick,
         seed=asked.seed, people=asked.people, only=tuple(p.strip() for p in asked.only.split(",") if p.strip()),
-        say=say if sys.stderr.isatty() else None,
+        out=asked.out, say=say if sys.stderr.isatty() else None,
     )  # fmt: skip
     text = markdown(result)
     if asked.out is not None:
-        asked.out.mkdir(parents=True, exist_ok=True)
         for name, content in (("report.html", page(result)), ("report.md", text), ("audit.json", to_json(result))):
             (asked.out / name).write_text(content + "\n", encoding="utf-8")
     sys.stdout.write((to_json(result) if asked.json else text) + "\n")

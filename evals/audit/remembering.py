@@ -1,6 +1,8 @@
 """A model that is asked once: the audit asks the same again and again, of catalogues that differ in a few items."""
 
+import json
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +14,36 @@ class Remembering:
     """`llm`, with what it said of each continuation of a prefix and of each question kept in memory.
 
     A continuation is scored by itself whatever stands beside it, so that what is kept is what would be said again.
+    `kept`: a file of scores that outlives the process, so that an audit that was cut goes on where it was.
     """
 
-    def __init__(self, llm: LLM) -> None:
+    def __init__(self, llm: LLM, kept: Path | None = None) -> None:
         self.llm, self.name, self.can_score, self.writes_well = llm, llm.name, llm.can_score, llm.writes_well
         self.path: Path | None = getattr(llm, "path", None)
         self._scores: dict[tuple[str, str], tuple[float, float]] = {}
         self._answers: dict[tuple[Any, ...], Any] = {}
+        self._kept = kept
+        if kept is not None and kept.is_file():
+            for line in kept.read_text(encoding="utf-8").splitlines():
+                try:
+                    key, continuation, mean, total = json.loads(line)
+                except ValueError:  # the line at which it was cut
+                    continue
+                self._scores[key, continuation] = (mean, total)
 
     def score(self, prefix: str, continuations: Sequence[str], *, deadline: float | None = None) -> Scores:
-        new = [c for c in dict.fromkeys(continuations) if (prefix, c) not in self._scores]
+        key = sha256(prefix.encode()).hexdigest()[:24]
+        new = [c for c in dict.fromkeys(continuations) if (key, c) not in self._scores]
         tokens, seconds = 0, 0.0
         if new:
             found = self.llm.score(prefix, new, deadline=deadline)
             tokens, seconds = found.tokens_in, found.seconds
             pairs = zip(found.logprobs, found.sums, strict=True)
-            self._scores |= {(prefix, c): pair for c, pair in zip(new, pairs, strict=True)}
-        known = [self._scores[prefix, c] for c in continuations]
+            self._scores |= {(key, c): pair for c, pair in zip(new, pairs, strict=True)}
+            if self._kept is not None:
+                with self._kept.open("a", encoding="utf-8") as file:
+                    file.writelines(json.dumps([key, c, *self._scores[key, c]]) + "\n" for c in new)
+        known = [self._scores[key, c] for c in continuations]
         return Scores([mean for mean, _ in known], [total for _, total in known], tokens, seconds)
 
     def choose(
