@@ -45,7 +45,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "redial-user": ("redial", {"split": "user", "arms": WARM, "reveal": (0, 1, 2)}),
     "amazon-cross-domain-user": ("amazon-cross-domain", {"split": "user", "arms": SHORT_WARM, "reveal": FIVE}),
     **{
-        f"{name}-item": (name, {"split": "item", "arms": TEXT, "reveal": (1, 3, 5)})
+        f"{name}-item": (name, {"split": "item", "arms": (*TEXT, "map"), "reveal": (1, 3, 5)})
         for name in ("ml-100k", "lastfm-hetrec", "amazon-office", "redial")
     },
     **{

@@ -148,6 +148,7 @@ BASELINES: dict[str, str] = {
     "svd": f"{_ARMS}:svd",
     "lightfm": f"{_ARMS}:lightfm",
     "star": f"{_TEXTS}:star",
+    "map": "snowmelt.evals.map_arm:content_map",
     "naive-llm": "snowmelt.evals.naive:naive_llm",
 }
 OURS, TALKING = "snowmelt.evals.ours", "snowmelt.evals.talking"

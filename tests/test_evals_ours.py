@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from snowmelt.evals import ours
+from snowmelt.evals import arms, map_arm, ours
 from snowmelt.evals.bench import prepare
 from snowmelt.evals.data import Dataset
+from snowmelt.evals.systems import Case
 
 pytest.importorskip("implicit", reason="pip install snowmelt[fit]")
 
@@ -29,3 +30,17 @@ def test_settings_that_change_nothing_are_fitted_once(clock: float, fits: int, m
     kept = [ours.snowmelt_no_llm(train).learned for train in grid]  # type: ignore[attr-defined]
     assert len(scorers) == 1 and len({id(one) for one in kept}) == fits
     assert all(result.ndcg() > 0.2 for result in bench.score(ours.snowmelt_no_llm(grid[1])).values())
+
+
+def test_the_map_alone_gives_new_items_what_their_content_foretells(monkeypatch, tmp_path) -> None:
+    angles = np.linspace(0, np.pi / 2, 40)  # the text tells the place in the order of popularity
+    vectors = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+    monkeypatch.setattr(map_arm, "item_vectors", lambda train: vectors)
+    train = prepare(world(0.0), split="item", reveal=(1,), cache=tmp_path).train
+    new = np.setdiff1d(np.arange(40), train.item)
+    case = Case(0, (train.ids[train.item[0]],))
+    scores = np.asarray(map_arm.content_map(train)(case).scores)
+    place = np.array([int(r["title"].split()[1]) for r in train.records])
+    assert len(new) > 4 and np.corrcoef(scores[new], place[new])[0, 1] < -0.8
+    known = np.asarray(arms.ease(train)(case).scores)
+    assert scores[train.item] == pytest.approx(known[train.item], abs=1e-5)
