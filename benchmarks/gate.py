@@ -1,4 +1,4 @@
-"""Train the classifier of agent/understanding/gate.py on labelled utterances, and see what it does for an author left out.
+"""Train the classifiers of agent/understanding/gate.py on labelled utterances; what they do for an author left out.
 
     python benchmarks/gate.py tests/data/utterances_*.jsonl [--save] [--weights FOLDER]
 
@@ -21,7 +21,6 @@ from snowmelt.agent.understanding import Vocabulary, gate, reading
 from snowmelt.agent.understanding.polarity import Mention
 from snowmelt.agent.understanding.text import key_of
 from snowmelt.agent.understanding.words import Words
-
 from understanding import TODAY, before_of, demo_catalogues, same_entry
 
 LISTS = {"like": ("likes", "session_likes"), "dislike": ("dislikes", "session_dislikes"), "seen": ("seen",)}

@@ -1,4 +1,5 @@
 """How old somebody is who watches: "with my kids, 7 and 9", "for my niece who's five", "适合六岁孩子看的"."""
+# ruff: noqa: E501  (a pattern stands on one line, or nobody can read it)
 
 import re
 from collections.abc import Callable
@@ -8,9 +9,7 @@ _CHILD = (
     r"youngest|oldest|eldest|youngster|godson|goddaughter|lad|lass|hija|hijo|fille|fils|tochter|sohn|figlia|figlio|"
     r"kinder|enfants|bambini|ninos)"
 )
-_CHILD_ZH = (
-    r"(?:孩子|小孩|小朋友|儿子|女儿|外甥女|外甥|侄|孙|娃|宝宝|闺女|老大|老二|双胞胎|弟弟|妹妹|儿童|最小的|大的|小的|姑娘)"
-)
+_CHILD_ZH = r"(?:孩子|小孩|小朋友|儿子|女儿|外甥女|外甥|侄|孙|娃|宝宝|闺女|老大|老二|双胞胎|弟弟|妹妹|儿童|最小的|大的|小的|姑娘)"
 # One age or several; not a count of children ("two girls"), of films, of minutes or of money.
 _UNIT = (
     rf"(?! ?(?:(?:\w+ )?{_CHILD}\b|of (?:them|us)|films?|movies?|min|hours?\b|h\b|hrs|euro|bucks|dollar|pound|€|\$|£|time|"

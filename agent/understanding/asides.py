@@ -47,7 +47,7 @@ def command_of(line: str) -> Command | None:
 
 
 _OTHERS = re.compile(
-    r"(?:and |so |then |ok |please )*(?:give|show|find|get|any|got|next|what)(?: me| us)?(?: any| some| the)? (?:others|other ones|more|different ones|something else|another batch|batch|else)(?: please| then| now)?\??|(?:还有|来点|来些|看看)(?:别的|其他的|其它的)(?:吗|吧)?",  # noqa: E501
+    r"(?:and |so |then |ok |please )*(?:give|show|find|get|any|got|next|what)(?: me| us)?(?: any| some| the)? (?:others|other ones|more|different ones|something else|another batch|batch|else)(?: please| then| now)?\??|(?:还有|来点|来些|看看)(?:别的|其他的|其它的)(?:吗|吧)?",
     re.ASCII,
 )
 
@@ -86,7 +86,8 @@ def told(w: Words, line: Line) -> Facts:
         end = match.end()
         stop = len(line.text)
         for mark in re.finditer(
-            r"[.;!?。；！？\n,，、:]|\bbut\b|\band (?=i\b|we\b)|\bso (?!that\b|much\b|many\b)|但|不过|所以", line.text[end:]
+            r"[.;!?。；！？\n,，、:]|\bbut\b|\band (?=i\b|we\b)|\bso (?!that\b|much\b|many\b)|但|不过|所以",
+            line.text[end:],
         ):
             rest = line.text[end + mark.start() :]
             clause = re.split(r"[.;!?。；！？\n,，]", rest[1:])[0]
@@ -102,29 +103,31 @@ def told(w: Words, line: Line) -> Facts:
 
 
 _MEANT = re.compile(
-    r"\b(?:i )?(?:meant|mean)\b|\bwrong\b|\bmixed (?:it|them|that) up\b|\bsorry\b|\bmistake\b|\bi said\b|\binstead of\b|说错|打错|记错|我是说|我说的是|搞错|弄错|不是.{0,12}是|是.{1,12}不是|\bnot\b.{1,30}\bi meant|perdon|quise decir|pardon|ich meinte|meinte"  # noqa: E501
+    r"\b(?:i )?(?:meant|mean)\b|\bwrong\b|\bmixed (?:it|them|that) up\b|\bsorry\b|\bmistake\b|\bi said\b|\binstead of\b|说错|打错|记错|我是说|我说的是|搞错|弄错|不是.{0,12}是|是.{1,12}不是|\bnot\b.{1,30}\bi meant|perdon|quise decir|pardon|ich meinte|meinte"
 )
+
+
 def meant_otherwise(line: str) -> bool:
     """Does the line put right what was understood ("I meant A, not B")?"""
     return bool(_MEANT.search(line))
 
 
 _DELETE = re.compile(
-    r"\b(?:forget|remove|delete|erase|drop|scratch|take (?:\S+ ){0,4}?(?:off|out|away|back)|strike|unlike|cross out|get rid of|scrap)\b|删掉|删除|去掉|忘掉|忘了|移除|取消|划掉|拿掉|撤掉|抹掉"  # noqa: E501
+    r"\b(?:forget|remove|delete|erase|drop|scratch|take (?:\S+ ){0,4}?(?:off|out|away|back)|strike|unlike|cross out|get rid of|scrap)\b|删掉|删除|去掉|忘掉|忘了|移除|取消|划掉|拿掉|撤掉|抹掉"
 )
 _REMOVE = re.compile(
     r"(?:please |can you |could you )*(?:remove|delete|erase|unlike|take)\b.*\b(?:from|off|out of)\b", re.ASCII
 )
 _FINE = re.compile(
-    r"\b(?:fine|ok|okay|alright|allowed|welcome|acceptable|not a problem|no problem)(?: \w+){0,2} (?:after all|again|now|too|actually|really)\b|\b(?:is|are) (?:fine|ok|okay) (?:after all|by me|with me)|\bdont mind\b.*\bafter all|\b(?:isnt|arent|not|no longer) (?:really |actually )?(?:an? )?(?:problem|issue|dealbreaker)\b|\b(?:you )?can (?:show|include)\b|其实(?:也)?(?:可以|行|没关系)|也(?:可以|行|没关系|无所谓|能接受)(?:了)?|又可以了|可以(?:了|看了)|没关系了|不介意了"  # noqa: E501
+    r"\b(?:fine|ok|okay|alright|allowed|welcome|acceptable|not a problem|no problem)(?: \w+){0,2} (?:after all|again|now|too|actually|really)\b|\b(?:is|are) (?:fine|ok|okay) (?:after all|by me|with me)|\bdont mind\b.*\bafter all|\b(?:isnt|arent|not|no longer) (?:really |actually )?(?:an? )?(?:problem|issue|dealbreaker)\b|\b(?:you )?can (?:show|include)\b|其实(?:也)?(?:可以|行|没关系)|也(?:可以|行|没关系|无所谓|能接受)(?:了)?|又可以了|可以(?:了|看了)|没关系了|不介意了"
 )
 _FALSE_SEEN = re.compile(
-    r"\b(?:havent|have not|never|didnt|did not)(?: \w+){0,2} (?:seen|see|watched|watch|read|own)\b|没看过|没有看过|还没看|没买过|没有买"  # noqa: E501
+    r"\b(?:havent|have not|never|didnt|did not)(?: \w+){0,2} (?:seen|see|watched|watch|read|own)\b|没看过|没有看过|还没看|没买过|没有买"
 )
 
 
 _OPTIONAL = re.compile(
-    r"(?:doesnt|does not|dont|do not|neednt|not) (?:have|need|necessarily|really need)?(?: to| necessarily)* ?(?:be|have)?|no need (?:for|to be)|不一定(?:非)?(?:要|得)|不是非|不必(?:是|要)?|不用(?:是|非)"  # noqa: E501
+    r"(?:doesnt|does not|dont|do not|neednt|not) (?:have|need|necessarily|really need)?(?: to| necessarily)* ?(?:be|have)?|no need (?:for|to be)|不一定(?:非)?(?:要|得)|不是非|不必(?:是|要)?|不用(?:是|非)"
 )
 
 
@@ -151,7 +154,7 @@ def corrections(line: str, mentions: Sequence[Mention], before: Profile, vocabul
     elif _MEANT.search(line) and len(mentions) > 0:
         for mention in known:
             if mention.state in ("exclude", "dislike", "neutral") or (
-                mention is not mentions[0] and re.search(r"instead of|not", line)
+                mention is not mentions[0] and re.search(r"instead of|not|mixed|confus", line)
             ):
                 spent.append(mention)
                 removed += _dropped(mention.match.targets, before)  # type: ignore[union-attr]

@@ -109,7 +109,7 @@ _IDIOMS = tuple(
     for pattern, kind in (
         (r"(?:go|goes|going|went|am|is|are|im|hes|shes) (?:\w+ )?(?:nuts|mad|crazy|wild|gaga|bananas|bonkers|potty) (?:for|about|over|on)", "like"),
         (r"(?:go|goes|gone|going|went) (?:\w+ )?off(?= (?!to|on|and|with|for)\w)", "dislike"),
-        (rf"(?:sick|tired|bored|weary)(?: \w+){{0,3}} of", "dislike"),
+        (r"(?:sick|tired|bored|weary)(?: \w+){0,3} of", "dislike"),
         (rf"(?:creep|freak|gross|weird|put|puts|creeps|freaks|grosses|weirds|creeped|freaked|grossed|weirded) {_WHOM} (?:out|off)", "back_dislike"),
         (rf"(?:bore|bores|bored|drive|drives|drove) {_WHOM} (?:\w+ )?(?:to (?:tears|death|sleep)|senseless|rigid|mad|crazy|nuts|insane|up the wall)", "back_dislike"),
         (rf"(?:get|gets|got|getting|grate|grates) on {_WHOM} nerves", "back_dislike"),
@@ -180,8 +180,8 @@ def _judged(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
     for j in range(i + 2, min(len(words), i + 8)):
         if gap[j]:
             break
-        good, bad = words[j].text in _GOOD, words[j].text in _BAD
-        if (good or bad) and (j + 1 == len(words) or gap[j + 1]):
+        good, bad = words[j].text in _GOOD | _GEM, words[j].text in _BAD | _DUD
+        if (good or bad) and (j + 1 == len(words) or gap[j + 1] or words[j + 1].text in ("and", "but", "though")):
             return [Cue(j, j + 1, "back_like" if good else "back_dislike", "opinion")]
     return []
 

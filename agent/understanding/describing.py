@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from snowmelt.agent.understanding.cues import Cue
 from snowmelt.agent.understanding.matching import Match
 from snowmelt.agent.understanding.pointing import has
 from snowmelt.agent.understanding.polarity import Mention
@@ -64,9 +63,7 @@ def described(
     return found
 
 
-_ENDS = frozenset(
-    "is was are were did does do has had have left made but and or because so though please i we it he she they looks sounds who s".split()
-)
+_ENDS = words_named("ends")
 _PEOPLE = frozenset(["guy", "director", "actor", "actress", "man", "woman", "lady", "person", "writer", "star"])
 CLEAR, CLEAR_AHEAD = 0.34, 0.12  # for things named by their kind alone; on all labelled utterances
 

@@ -1,9 +1,9 @@
 """Whether a mention tells a taste at all, and which command a message is in other words: two small classifiers.
 
-The first is multinomial logistic regression over the sentence vectors (the catalogue's own embedder) of the clause that a mention
-stands in, with the mention itself masked, of the clause after it and of the mention, beside what the cues made of it; the second over the
-vector of the whole text. Trained by `benchmarks/gate.py` on the labelled utterances; the weights hold for one embedder, with another one the
-cues decide alone.
+Both are multinomial logistic regressions over sentence vectors of the catalogue's own embedder: the first over the
+clause that a mention stands in, with the mention masked, the clause after it and the mention, beside what the cues made
+of it; the second over the whole text. Trained by `benchmarks/gate.py` on the labelled utterances; the weights hold for
+one embedder, with another one the cues decide alone.
 """
 
 from collections.abc import Sequence
@@ -147,7 +147,7 @@ def weighed(
 ) -> None:
     """Change the state of mentions that the classifier is sure the cues got wrong.
 
-    Left alone: the `pointed`, places in a list, and a mention that is the whole message: nobody names a thing for nothing.
+    Left alone: the `pointed`, places in a list, and a mention that is the whole message.
     """
     embedder, matrix = weights()
     if not mentions or not _embeds(vocabulary, embedder):
@@ -157,7 +157,11 @@ def weighed(
     for mention, chances in zip(mentions, scores / scores.sum(1, keepdims=True), strict=True):
         said, likely = CLASS_OF[mention.state], CLASSES[int(chances.argmax())]
         whole = all(t in EMPTY for t in (*w.texts[: mention.start], *w.texts[mention.end :]))
-        least = NEVER if mention.cued and said in ("none", "seen") and likely == "like" else SURE.get((said, likely), DOUBTFUL)
+        least = SURE.get((said, likely), DOUBTFUL)
+        if (mention.cued and said in ("none", "seen") and likely == "like") or (
+            mention.match is None and said == "dislike"
+        ):
+            least = NEVER
         if likely == said or whole or mention in pointed or chances.max() - chances[CLASSES.index(said)] < least:
             continue
         mention.known = mention.known or said == "seen"

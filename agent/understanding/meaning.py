@@ -105,7 +105,11 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
                 start += 1
             unknown = sum(not covered[i] and texts[i] not in EMPTY for i in range(start, clause.end))
             partly = any(covered[i] for i in range(start, clause.end))
-            if unknown and not any(texts[i] in _FUNCTION for i in range(start, clause.end)) and (unknown > 1 or not partly):
+            if (
+                unknown
+                and not any(texts[i] in _FUNCTION for i in range(start, clause.end))
+                and (unknown > 1 or not partly)
+            ):
                 found.append(Mention(start, clause.end, None))
         for mention in found:
             if clause.start <= mention.start < clause.end:
@@ -113,7 +117,7 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
     return found
 
 
-_FUNCTION = frozenset("i you we he she it they is was are were am im ive has have had do does did not my your and with in for that this about me so but just really very 我 你 他 她 的 了 是 都 很".split())
+_FUNCTION = words_named("function")
 
 
 def _beside_titles(parts: Sequence[Clause], number: int) -> bool:

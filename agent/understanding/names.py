@@ -30,9 +30,6 @@ def variants_of(text: str, shop: bool) -> Iterable[str]:
     out.append(re.sub(r"[ 　]\d+\S*$", "", bare))
     for head, tail in re.findall(r"^(.{4,}?)[:：] ?(.{4,})$", bare):
         out += [head, tail]
-    initials = re.match(r"(?:[A-Z]\.){2,}", text)
-    if initials:
-        out.append(initials[0].replace(".", ""))  # "E.T. the Extra-Terrestrial"
     for number, one in enumerate(out):
         key = key_of(one)
         if key:

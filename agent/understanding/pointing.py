@@ -1,4 +1,5 @@
 """Items of the list last shown, by place or by what sets them apart: "the second one", "第三部", "the Kurosawa one"."""
+# ruff: noqa: E501  (a pattern stands on one line, or nobody can read it)
 
 import re
 from collections.abc import Sequence
@@ -9,12 +10,14 @@ from snowmelt.agent.understanding.values import Target
 from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.agent.understanding.words import Words
 
-_ORDINALS = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}  # fmt: skip  # noqa: E501
+_ORDINALS = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}  # fmt: skip
 _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 _HAN_DIGITS = {c: n for n, c in enumerate("一二三四五六七八九十", 1)} | {"两": 2} | {str(n): n for n in range(1, 21)}
 
 
-_FROM_THE_END = re.compile(r"(?:\bthe )?\b(?:second (?:to |from )?(?:the )?last|last but one|next to last|penultimate)(?: one| film)?\b|倒 数 第 (?P<n>[一二三四五])(?: [个部本款])?")
+_FROM_THE_END = re.compile(
+    r"(?:\bthe )?\b(?:second (?:to |from )?(?:the )?last|last but one|next to last|penultimate)(?: one| film)?\b|倒 数 第 (?P<n>[一二三四五])(?: [个部本款])?"
+)
 
 
 def pointed(w: Words, shown: Sequence[str], vocabulary: Vocabulary) -> list[Mention]:

@@ -144,6 +144,9 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
         pending: list[Cue] = []  # modifiers with nothing to turn yet
         here: list[Mention] = []
         fresh = state in ("exclude", "dislike") and words[clause.start] in _FRESH
+        loose = sum(e.end - e.start for e in clause.elements) + 3 <= clause.end - clause.start
+        if state == "must" and loose and number and clause.start != parts[number - 1].start:
+            state, last_cue = "bare", None  # "must be in Spanish, and if Darín is in it even better"
         if state == "neutral" or (fresh and number and clause.sentence == parts[number - 1].sentence):
             state, last_cue = "bare", None
         for at, element in enumerate(clause.elements):
@@ -178,7 +181,7 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 before.append(element)
                 continue
             kind = element.kind
-            if kind == "back_except":
+            if kind == "back_except" or (element.text == "除 外" and any(m not in here and m.cued for m in before)):
                 _except(here, before if len(before) > 1 else [*older, *before])
                 continue
             if kind == "not":
@@ -188,6 +191,9 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 past = True
             elif kind == "general":
                 general = True
+            elif kind == "same" and (before or older):
+                said = [m.state for m in (*older, *before) if m.state not in ("bare", "neutral")]
+                state, last_cue = (said[-1] if said else "like"), element
             elif kind == "hedge":
                 hedged = True
                 if (
@@ -208,7 +214,9 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 ):
                     state, last_cue, nots = "exclude", element, []
             elif kind == "over":
-                rather = {"rather", "prefer", "more", "better", "sooner", "take", "choose", "pick", "have"} & set(words[clause.start : element.start])
+                rather = {"rather", "prefer", "more", "better", "sooner", "take", "choose", "pick", "have"} & set(
+                    words[clause.start : element.start]
+                )
                 spoken = last_cue is not None and last_cue.text.startswith(("prefer", "rather", "like", "love"))
                 if here and (spoken or (rather and element.text in ("than", "over"))):
                     state, last_cue = "neutral", element
@@ -263,7 +271,12 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                     and _ONWARD.match(element.text)
                 ):
                     continue  # "a whodunit, but nothing made before 1960"
-                inverted = element.end == clause.end and bool(here) and not here[-1].cued and _subject(words, here[-1], element)
+                inverted = (
+                    element.end == clause.end
+                    and bool(here)
+                    and not here[-1].cued
+                    and _subject(words, here[-1], element)
+                )
                 forward = not back and any(isinstance(e, Mention) for e in _until_cue(clause, at))
                 if not forward and not back and not inverted and _heads_list(parts, number, at):
                     forward = True
@@ -431,6 +444,8 @@ def _backwards(
     for mention in target:
         carried = _carried(mention, clause) and mention.state in ("dislike", "exclude")
         if new == "must" and mention.state in ("dislike", "exclude", "neutral", "seen") and not carried:
+            continue
+        if new == "want" and mention.cued:
             continue
         if new == "like" and mention.cued and mention.state in ("must", "like", "want"):
             continue

@@ -61,7 +61,9 @@ def _made(mention: Mention, w: Words, vocabulary: Vocabulary) -> None:
     match = mention.match
     if match is None or not match.targets[0].item_id:
         return
-    column = next((n for n, role in vocabulary.roles.items() if role == "person" and n.startswith(("direct", "导演"))), None)
+    column = next(
+        (n for n, role in vocabulary.roles.items() if role == "person" and n.startswith(("direct", "导演"))), None
+    )
     before, after = " ".join(w.texts[max(0, mention.start - 4) : mention.start]), w.texts[mention.end : mention.end + 6]
     made = _MAKER.search(before) or (
         before.endswith(("拍", "导", "导 演")) and after[:1] == ["的"] and {"导", "位", "人"} & set(after[1:5])
@@ -74,7 +76,10 @@ def _made(mention: Mention, w: Words, vocabulary: Vocabulary) -> None:
         mention.match = Match(mention.start, mention.end, "person", people[:1], people[1:])
 
 
-_MAKER = re.compile(r"(?:who(?:ever)?|guy that|man that|woman that|person that) (?:made|directed|did|shot|filmed)(?: the film)?$|director of$|director behind$")
+_MAKER = re.compile(
+    r"(?:who(?:ever)?|(?:guy|man|woman|person) that) (?:made|directed|did|shot|filmed)(?: the film)?$|"
+    r"director (?:of|behind)$"
+)
 _BELONGS = frozenset(
     tuple(words.split())
     for words in ("by", "from", "of", "with", "w", "in", "with the", "w the", "with a", "directed by", "starring")
@@ -84,5 +89,3 @@ _WHO = frozenset(["director", "guy", "actor", "actress", "man", "lady", "woman",
 
 def _person(mention: Mention, vocabulary: Vocabulary) -> bool:
     return mention.match is not None and vocabulary.roles.get(mention.match.targets[0].attribute or "") == "person"
-
-

@@ -192,5 +192,3 @@ def _covered(count: int, elements: list[Cue | Mention], spans: list[tuple[int, i
     for start, end in [*((e.start, e.end) for e in elements), *spans]:
         covered[start:end] = [True] * (end - start)
     return covered
-
-

@@ -187,7 +187,7 @@ def _value_supported(
     if len(texts) > 1 or is_cjk(texts[0][0]):
         return True
     word = texts[0]
-    if word == "love" and after not in ("stories", "story", "films", "", "and") and before not in _ABOUT:
+    if word == "love" and after not in ("stories", "story", "films", "", "and") and before not in _ABOUT - {"both"}:
         return False  # "I used to love comedies"
     if word == "cinema" and before not in ("about", "of", "love", "loves", "on"):
         return False
