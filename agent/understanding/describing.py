@@ -26,7 +26,8 @@ def described(
     found = []
     spans = [*_english(w), *_chinese(w)]
     for start, end in _definite(w):
-        if not any(a < end and start < b for a, b, _ in spans) and not any(
+        taken = [(a, b) for a, b, _ in (*spans, *found)]
+        if not any(a < end and start < b for a, b in taken) and not any(
             m.start < end and start < m.end and _is_item(m) for m in mentions
         ):
             row = _one(w.said(start, end), vocabulary)
@@ -73,7 +74,8 @@ def _is_item(mention: Mention) -> bool:
 
 
 def _definite(w: Words) -> list[tuple[int, int]]:
-    """ "the fox night light", "that penguin documentary": a definite thing of two words and more."""
+    """Spans of definite things of two words and more, the longest of each first: "the fox night light", "that Swedish
+    thing where a knight plays chess", "the other Korean one, zombies on a train"."""
     found, texts = [], w.texts
     for i, text in enumerate(texts):
         if text not in ("the", "that", "this", "those") or (i and texts[i - 1] in ("of", "in", "all")):
@@ -81,7 +83,14 @@ def _definite(w: Words) -> list[tuple[int, int]]:
         end = i + 1
         while end < len(texts) and not w.punctuation[end].strip("'’\"-") and texts[end] not in _ENDS:
             end += 1
-        if 3 <= end - i <= 8 and not _PEOPLE & set(texts[i:end]):
+        if _PEOPLE & set(texts[i:end]):
+            continue
+        clause = _end(w, end) if end < len(texts) else end
+        if texts[end - 1] in _NOUN and end < len(texts) and set(w.punctuation[end]) <= set(", ("):
+            found.append((i, _end(w, end + 1)))
+        elif _LINK & set(texts[i:clause]) and clause > end:
+            found.append((i, clause))
+        if 3 <= end - i <= 14:
             found.append((i, end))
     return found
 
@@ -176,7 +185,9 @@ def _chinese(w: Words) -> list[tuple[int, int, bool]]:
             start = i
             while start and not w.punctuation[start]:
                 start -= 1
-            skip = re.match(r"(?:我|很|超|特别|最|比较|喜|欢|爱|看|过|想|找|要|来)+", "".join(texts[start:i]))
+            skip = re.match(
+                r"(?:我|很|超|特别|最|比较|喜|欢|爱|看|过|想|找|要|来|还|有|再|和|跟)+", "".join(texts[start:i])
+            )
             if (i - start >= 3 and texts[i - 1] == "的") or i - start >= 6:
                 first = start + (skip.end() if skip else 0)
                 end = i + 2
@@ -194,5 +205,6 @@ def _chinese(w: Words) -> list[tuple[int, int, bool]]:
             while end < len(texts) and not w.punctuation[end]:
                 end += 1
             if end - i >= 7 and "的" in texts[i:end]:
-                found.append((i, end, True))
+                first = start + (skip.end() if skip else 0)
+                found.append((first if i - first <= 3 else i, end, True))
     return found

@@ -158,10 +158,10 @@ def weighed(
         said, likely = CLASS_OF[mention.state], CLASSES[int(chances.argmax())]
         whole = all(t in EMPTY for t in (*w.texts[: mention.start], *w.texts[mention.end :]))
         least = SURE.get((said, likely), DOUBTFUL)
-        if (mention.cued and said in ("none", "seen") and likely == "like") or (
-            mention.match is None and said == "dislike"
-        ):
+        if mention.cued and said in ("none", "seen") and likely == "like":
             least = NEVER
+        if mention.match is None and said == "dislike":
+            least = DOUBTFUL
         if likely == said or whole or mention in pointed or chances.max() - chances[CLASSES.index(said)] < least:
             continue
         mention.known = mention.known or said == "seen"
