@@ -72,8 +72,9 @@ def rank(
     words = [e.text for e in said]
     queries = _queries(catalogue, [] if people else liked, words)
     bm25 = catalogue.lexical.scores(" ".join(words)) if words else np.zeros(len(catalogue.ids), np.float32)
-    if liked and not people:
-        bm25 = standardise(bm25) + standardise(catalogue.lexical.alike(liked))
+    own_words = catalogue.lexical.own(liked) if liked and not people else None
+    if own_words is not None:
+        bm25 = standardise(bm25) + standardise(catalogue.lexical.alike(liked, own_words))
     rows = _candidates(catalogue, queries, bm25, people, familiarity, allowed, limit)
     if not len(rows):
         return [], {}
@@ -81,8 +82,8 @@ def rank(
     own = [e for e in profile.likes if e.item_id in catalogue.rows and not people]
     told = np.array([e.strength for e in (*own, *said)], np.float32)
     cosines, usual = _cosines(catalogue, queries, rows), _cosines(catalogue, queries, sample(len(catalogue.ids)))
-    if liked and not people:
-        cosines = own_likeness(cosines, usual, catalogue.lexical.own(liked)[rows])
+    if own_words is not None:
+        cosines = own_likeness(cosines, usual, own_words[rows])
     spoken = dict(text_signals(cosines, usual, told))
     spoken["bm25"] = BM25 * standardise(bm25)[rows]
     spoken["match"] = _asked(catalogue, profile, rows)

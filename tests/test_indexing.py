@@ -74,7 +74,7 @@ def forty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "what", ["data_level0.bin", "chroma.sqlite3", "chroma", "vectors.npy", "schema.json", "version"]
+    "what", ["data_level0.bin", "chroma.sqlite3", "chroma", "vectors.npy", "schema.json", "version", "earlier"]
 )
 def test_damage_is_rebuilt_from_the_items(
     what: str, forty: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -88,6 +88,11 @@ def test_damage_is_rebuilt_from_the_items(
     elif what == "version":
         manifest = json.loads((folder / "manifest.json").read_text())
         (folder / "manifest.json").write_text(json.dumps(manifest | {"chromadb": "0.1"}))
+    elif what == "earlier":  # before BM25 knew the first words of a text
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "bm25" / "first.npy").unlink()
+        del manifest["files"]["bm25/first.npy"]
+        (folder / "manifest.json").write_text(json.dumps(manifest))
     else:
         flip(next(folder.rglob(what)))
     catalogue = Catalogue.open(out, embedder)
