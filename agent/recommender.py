@@ -25,7 +25,6 @@ from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.filters import meets
 from snowmelt.retrieval.fusion import standardise
 from snowmelt.retrieval.learned import Learned
-from snowmelt.retrieval.transfer import Content
 
 # Of the model's opinion on a model that was never calibrated (`snowmelt calibrate`), in standard deviations of what it
 # is added to. Beside learned behaviour small models add nothing that can be measured (evals/README.md): not asked.
@@ -53,17 +52,21 @@ class Recommender:
     prior: NDArray[np.float32] | None = field(init=False)
     popularity: NDArray[np.float32] | None = field(init=False)
     _state: tuple[str, int] = field(init=False)
+    _stored: fitting.Stored | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.vocabulary = Vocabulary.of(self.catalogue)
         self.familiarity = familiarity.stored(self.catalogue.dir, self.catalogue.titles)
-        self._take_up(None)
+        self._take_up()
 
-    def _take_up(self, own: Content | None) -> None:
-        """What was learned, and what arrived since. `own`: the catalogue's content, where it is known already."""
-        self._state = fitting.state(self.catalogue.dir)
+    def _take_up(self) -> None:
+        """What was learned, and what arrived since. From the disk only where another version is in use."""
+        self._state, before = fitting.state(self.catalogue.dir), self._stored
         heard = self.familiarity.trusted if self.familiarity is not None else None
-        self.learned = fitting.load(self.catalogue, heard, own)
+        if before is None or before.version != self._state[0]:
+            own = before.learned.content if before is not None else None
+            self._stored = fitting.stored(self.catalogue, heard, own)
+        self.learned = self._stored.now(self.catalogue) if self._stored is not None else None
         self.prior = self.popularity = None
         if self.learned is not None:
             self.prior, self.popularity = self.learned.prior(), self.learned.popularity()
@@ -75,7 +78,7 @@ class Recommender:
         if self._state == fitting.state(self.catalogue.dir):
             return self
         made = copy.copy(self)
-        made._take_up(self.learned.content if self.learned is not None else None)
+        made._take_up()
         return made
 
     def learn(self, profile: Profile, item_id: str, *, skip: bool = False, back: bool = False) -> None:
@@ -86,7 +89,7 @@ class Recommender:
             raise InputError(f"learn: {self.catalogue.dir} has no item {item_id!r}")
         if self.learned is not None:
             arrivals.record(self.catalogue.dir, profile.liked_ids, item_id, skip=skip, back=back)
-            self._take_up(self.learned.content)
+            self._take_up()
 
     @classmethod
     def open(

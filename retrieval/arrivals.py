@@ -150,7 +150,7 @@ def taken_up(learned: Learned, rows: Mapping[str, int], came: Arrivals, fitted: 
         b, rows=kept.astype(np.int64), likes=valued[kept].astype(np.float32), lift=raised, neighbours=near,
         factors=factors, aspects=tastes,
     )  # fmt: skip
-    return replace(learned, behaviour=behaviour)
+    return replace(learned, behaviour=behaviour, before=learned)
 
 
 def _pairs(came: Arrivals, rows: Mapping[str, int], kept: NDArray[np.int64]) -> tuple[Sparse, Sparse]:

@@ -277,8 +277,29 @@ def _manifest(directory: Path, version: str) -> dict[str, Any]:
     return json.loads((directory / "learned" / version / "manifest.json").read_text())
 
 
-def load(catalogue: Catalogue, familiarity: Floats | None = None, own: Content | None = None) -> Learned | None:
-    """The version in use with what arrived since, for the catalogue as it is now; None where nothing is learned.
+@dataclass(frozen=True)
+class Stored:
+    """A version as `snowmelt fit` left it: `learned` for the catalogue as it is now, of whose arrivals those from
+    `epoch` on are not in it."""
+
+    version: str
+    learned: Learned
+    epoch: int
+    fitted: Fitted
+
+    def now(self, catalogue: Catalogue) -> Learned:
+        """With what arrived since. It takes the counts from DIR/learned/arrivals.db, all else from memory."""
+        return arrivals.taken_up(self.learned, catalogue.rows, arrivals.read(catalogue.dir, self.epoch), self.fitted)
+
+
+def load(catalogue: Catalogue, familiarity: Floats | None = None) -> Learned | None:
+    """The version in use with what arrived since, for the catalogue as it is now; None where nothing is learned."""
+    found = stored(catalogue, familiarity)
+    return found.now(catalogue) if found is not None else None
+
+
+def stored(catalogue: Catalogue, familiarity: Floats | None = None, own: Content | None = None) -> Stored | None:
+    """The version in use, without what arrived since; None where nothing is learned.
 
     `own`: the catalogue's `content_of`, if it is there already. Raises InputError if the version is damaged.
     """
@@ -337,9 +358,8 @@ def load(catalogue: Catalogue, familiarity: Floats | None = None, own: Content |
 
         ranker = Ranker.load(folder / "ranker.txt", manifest["tuned"])
     learned = Learned(content, behaviour, tables, elsewhere, extra, ranker, manifest["people"])
-    came = arrivals.read(catalogue.dir, manifest["epoch"])
     fitted = Fitted(manifest["people"], manifest["liking"], manifest["weight"])
-    return arrivals.taken_up(learned, catalogue.rows, came, fitted)
+    return Stored(version, learned, manifest["epoch"], fitted)
 
 
 def _place(catalogue: Catalogue, id_: str | int) -> int:

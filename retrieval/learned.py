@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snowmelt.retrieval import prior
 from snowmelt.retrieval.fusion import Weights, log_share, standardise
-from snowmelt.retrieval.transfer import Content, Map, fit_map
+from snowmelt.retrieval.transfer import Content, Map, fit_map, moved
 
 if TYPE_CHECKING:
     from snowmelt.retrieval.tuning import Ranker
@@ -92,7 +92,7 @@ class Learned:
     somebody else chose, "to NAME" of the items of one domain for people who are known from the others alone,
     "in NAME" for everybody. After `snowmelt transfer` the last `extra` items are of other domains; `elsewhere`: id ->
     (row, title) of everything that can be liked there. `ranker`: what `snowmelt tune` made. `people`: how many taught,
-    as of the last fit (0: not said).
+    as of the last fit (0: not said). `before`: the same without what arrived since the fit.
     """
 
     content: Content
@@ -102,6 +102,7 @@ class Learned:
     extra: int = 0
     ranker: "Ranker | None" = None
     people: int = 0
+    before: "Learned | None" = field(default=None, repr=False)
 
     @property
     def own(self) -> int:
@@ -125,7 +126,12 @@ class Learned:
 
     @cached_property
     def map(self) -> Map:
-        return fit_map(self.content.features(), self.behaviour.rows, self.new_rows)
+        rows = self.behaviour.rows
+        if self.before is None or self.before.content is not self.content:
+            return fit_map(self.content.features(), rows, self.new_rows)
+        fresh = np.setdiff1d(rows, self.before.behaviour.rows)
+        old = self.before.map
+        return moved(old, self.content.features(), rows, self.new_rows, fresh) if len(fresh) else old
 
     def known(self, liked: Sparse, own: Mapping[str, Floats]) -> dict[str, Floats]:
         """Signals of items with behaviour, name -> [people, m]. `liked` csr [people, items]; `own`: what content says

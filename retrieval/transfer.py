@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from snowmelt.retrieval.lexical import COPY, Lexical, fading
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
 
 LONGEST_VALUE = 60  # characters of a text attribute up to which it is a value, not prose
@@ -177,7 +178,7 @@ class Map:
     @cached_property
     def steps(self) -> tuple[Floats, ...]:
         """What scores are multiplied with, one after the other: a single [m, u] matrix where that is the less work."""
-        right = self.inverse @ self.new.T
+        right = np.asarray(self.inverse @ self.new.T, np.float32)
         (m, features), u = self.known.shape, len(self.new)
         return (self.known @ right,) if m * u <= features * (m + u) else (self.known, right)
 
@@ -198,3 +199,13 @@ def fit_map(features: Floats, known: NDArray[np.integer], new: NDArray[np.intege
     gram[np.diag_indices_from(gram)] += penalty
     inverse = np.linalg.inv(gram.astype(np.float64)).astype(np.float32)
     return Map(own, features[new], inverse)
+
+
+def moved(before: Map, features: Floats, known: NDArray[np.integer], new: NDArray[np.integer], fresh: Rows) -> Map:
+    """`fit_map` of the same ridge, made from the map `before`, since which the rows `fresh` are known: the inverse by
+    Sherman, Morrison and Woodbury."""
+    more = features[fresh]
+    spread = before.inverse @ more.T
+    within = np.eye(len(fresh)) + more @ spread
+    inverse = before.inverse - (spread @ np.linalg.solve(within, spread.T)).astype(np.float32)
+    return Map(features[known], features[new], inverse)

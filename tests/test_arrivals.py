@@ -10,6 +10,7 @@ from snowmelt.retrieval import arrivals, fitting
 from snowmelt.retrieval.catalogue import Catalogue, build
 from snowmelt.retrieval.items import Item
 from snowmelt.retrieval.learned import fit_behaviour
+from snowmelt.retrieval.transfer import fit_map
 from test_learned import Letters, kind
 
 sparse = pytest.importorskip("scipy.sparse", reason="pip install snowmelt[fit]")
@@ -118,3 +119,19 @@ def test_no_person_and_no_word_is_kept(fresh: Catalogue) -> None:
     profile = Profile(likes=(Entry(text="CANARY words", evidence="CANARY"),))
     Recommender(fresh, None).learn(profile, "i2")
     assert b"CANARY" not in (fresh.dir / "learned" / "arrivals.db").read_bytes()
+
+
+def test_a_like_is_taken_up_from_memory_and_the_map_grows_as_a_new_one_would(fresh: Catalogue, monkeypatch) -> None:
+    recommender = Recommender(fresh, None)
+    before = recommender.learned
+    assert before is not None
+    new = [f"i{i}" for i in range(26, 30) if i not in before.behaviour.rows]
+    monkeypatch.setattr(fitting, "stored", lambda *_: pytest.fail("the version was read again"))
+    for person in range(3):
+        liked = Profile(likes=(Entry(text="x", item_id=f"i{person * 2}"),))
+        recommender.learn(liked, new[0])
+    after = recommender.learned
+    assert after is not None and fresh.rows[new[0]] in after.behaviour.rows
+    whole = fit_map(after.content.features(), after.behaviour.rows, after.new_rows)
+    scores = after.behaviour.likes
+    np.testing.assert_allclose(after.map(scores), whole(scores), rtol=1e-3, atol=1e-4)
