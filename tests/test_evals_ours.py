@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from snowmelt.agent.familiarity import Familiarity
 from snowmelt.evals import arms, map_arm, ours
 from snowmelt.evals.bench import prepare
 from snowmelt.evals.data import Dataset
@@ -30,6 +31,17 @@ def test_settings_that_change_nothing_are_fitted_once(clock: float, fits: int, m
     kept = [ours.snowmelt_no_llm(train).learned for train in grid]  # type: ignore[attr-defined]
     assert len(scorers) == 1 and len({id(one) for one in kept}) == fits
     assert all(result.ndcg() > 0.2 for result in bench.score(ours.snowmelt_no_llm(grid[1])).values())
+
+
+def test_a_model_that_does_not_know_such_titles_changes_nothing(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(ours, "_vectors", lambda train: np.eye(40, dtype=np.float32))
+    train, noise = prepare(world(0.0), reveal=(1,), cache=tmp_path).train, np.linspace(-1, 1, 40, dtype=np.float32)
+
+    def learned(weight: float):
+        return ours._scorer(train, Familiarity(noise, weight, "things")).learned  # type: ignore[attr-defined]
+
+    assert learned(0.0) is ours.snowmelt_no_llm(train).learned  # type: ignore[attr-defined]
+    assert learned(1.0).content.familiarity.any()
 
 
 def test_the_map_alone_gives_new_items_what_their_content_foretells(monkeypatch, tmp_path) -> None:
