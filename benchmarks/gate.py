@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent.understanding import Vocabulary, gate, reading
-from snowmelt.agent.understanding.polarity import Mention
+from snowmelt.agent.understanding.clauses import Mention
 from snowmelt.agent.understanding.text import key_of
 from snowmelt.agent.understanding.words import Words
 from understanding import TODAY, before_of, demo_catalogues, same_entry

@@ -9,9 +9,9 @@ from functools import cache
 from importlib.resources import files
 
 from snowmelt.agent.types import Command, Entry, Profile, Removal
+from snowmelt.agent.understanding.clauses import Mention
 from snowmelt.agent.understanding.lifting import lifted
 from snowmelt.agent.understanding.numerals import Line
-from snowmelt.agent.understanding.polarity import Mention
 from snowmelt.agent.understanding.text import key_of
 from snowmelt.agent.understanding.values import Target
 from snowmelt.agent.understanding.vocabulary import Vocabulary

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from snowmelt.agent.types import Constraint, Conversation, Entry, Option, Unclear, Update
+from snowmelt.agent.understanding.clauses import Clause, Mention
 from snowmelt.agent.understanding.limits import Limit
 from snowmelt.agent.understanding.numerals import line_of
-from snowmelt.agent.understanding.polarity import Clause, Mention
 from snowmelt.agent.understanding.text import key_of, phrases_named, tokenise
 from snowmelt.agent.understanding.values import Target
 from snowmelt.agent.understanding.vocabulary import Vocabulary

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from snowmelt.agent.understanding.clauses import Mention
 from snowmelt.agent.understanding.matching import Match
 from snowmelt.agent.understanding.pointing import has
-from snowmelt.agent.understanding.polarity import Mention
 from snowmelt.agent.understanding.text import words_named
 from snowmelt.agent.understanding.values import Target
 from snowmelt.agent.understanding.vocabulary import Vocabulary

@@ -13,8 +13,8 @@ from importlib.resources import as_file, files
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent.types import Command
+from snowmelt.agent.understanding.clauses import Mention, State
 from snowmelt.agent.understanding.meaning import EMPTY
-from snowmelt.agent.understanding.polarity import Mention, State
 from snowmelt.agent.understanding.support import plain
 from snowmelt.agent.understanding.units import columns
 from snowmelt.agent.understanding.vocabulary import Vocabulary

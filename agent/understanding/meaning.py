@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from snowmelt.agent.understanding.clauses import Clause, Mention
 from snowmelt.agent.understanding.cues import Cue, asks_mood
 from snowmelt.agent.understanding.matching import Match
-from snowmelt.agent.understanding.polarity import Clause, Mention
 from snowmelt.agent.understanding.text import is_cjk, words_named
 from snowmelt.agent.understanding.units import columns
 from snowmelt.agent.understanding.vocabulary import Vocabulary
@@ -99,7 +99,9 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
                 for m in _heads(w, clause, covered, vocabulary)
                 if not any(m.start < f.end and f.start < m.end for f in found)
             ]
-        if _beside_titles(parts, number) and not any(clause.start <= f.start < clause.end for f in found):
+        chained = number and any(f.match is None and parts[number - 1].start <= f.start < clause.start for f in found)
+        listed = _beside_titles(parts, number) or (chained and number > 1 and _beside_titles(parts, number - 1))
+        if listed and clause.end - clause.start <= 5 and not any(clause.start <= f.start < clause.end for f in found):
             start = clause.start
             while start < clause.end and texts[start] in EMPTY and not w.words[start].capital:
                 start += 1

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from snowmelt.agent.understanding.clauses import Mention
 from snowmelt.agent.understanding.cues import Cue
 from snowmelt.agent.understanding.matching import Match, corrected, matches
-from snowmelt.agent.understanding.polarity import Mention
 from snowmelt.agent.understanding.support import YEAR, dated, supported
 from snowmelt.agent.understanding.text import Token, everyday, is_cjk, key_of
 from snowmelt.agent.understanding.vocabulary import Vocabulary

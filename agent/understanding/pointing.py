@@ -4,8 +4,8 @@
 import re
 from collections.abc import Sequence
 
+from snowmelt.agent.understanding.clauses import Mention
 from snowmelt.agent.understanding.matching import Match, matches
-from snowmelt.agent.understanding.polarity import Mention
 from snowmelt.agent.understanding.values import Target
 from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.agent.understanding.words import Words

@@ -2,9 +2,9 @@
 
 import re
 
+from snowmelt.agent.understanding.clauses import Mention
 from snowmelt.agent.understanding.matching import Match
 from snowmelt.agent.understanding.pointing import has
-from snowmelt.agent.understanding.polarity import Mention
 from snowmelt.agent.understanding.values import Target
 from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.agent.understanding.words import Words

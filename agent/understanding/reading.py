@@ -6,6 +6,7 @@ from datetime import date
 
 from snowmelt.agent.types import Command, Constraint, Conversation, Profile, Update
 from snowmelt.agent.understanding.asides import command_of, corrections, ironic, meant_otherwise, tampering, told
+from snowmelt.agent.understanding.clauses import Clause, Mention, clauses
 from snowmelt.agent.understanding.composing import composed
 from snowmelt.agent.understanding.cues import Cue, cues
 from snowmelt.agent.understanding.describing import described
@@ -17,7 +18,7 @@ from snowmelt.agent.understanding.meaning import EMPTY, free_texts
 from snowmelt.agent.understanding.mentions import chosen
 from snowmelt.agent.understanding.numerals import Line, line_of
 from snowmelt.agent.understanding.pointing import pointed
-from snowmelt.agent.understanding.polarity import Clause, Mention, clauses, judge
+from snowmelt.agent.understanding.polarity import judge
 from snowmelt.agent.understanding.pruning import pruned
 from snowmelt.agent.understanding.support import plain
 from snowmelt.agent.understanding.text import tokenise
@@ -52,7 +53,7 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
     places = pointed(w, conversation.shown, vocabulary)
     elements = _overlaid(elements, places)
     for start, end, targets in described(w, [e for e in elements if isinstance(e, Mention)], vocabulary):
-        if any(start <= p.start < end for p in places):
+        if any(start <= p.start < end for p in places) or any(a < end and start < b for a, b in spans):
             continue
         mention = Mention(start, end, Match(start, end, "title", targets))
         elements = _overlaid(elements, [mention])

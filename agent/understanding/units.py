@@ -39,8 +39,8 @@ _UNITS: tuple[tuple[str, str, float], ...] = (
     (r"years? old|years? of age|yo|岁", "age", 1.0),
 )  # fmt: skip
 _CURRENCIES = {
-    "EUR": r"€|euros?|eur|欧元|欧", "USD": r"\$|us dollars?|dollars?|usd|美元|美金|刀", "GBP": r"£|pounds?|quid|gbp|英镑",
-    "JPY": r"¥|yen|jpy|日元|日圆", "CNY": r"rmb|cny|yuan|人民币", "": r"bucks?|元|块钱?|块",
+    "EUR": r"€|euros?|eur|欧元|欧", "USD": r"\$|us dollars?|dollars?|usd|(?:元|块钱?)?(?:美元|美金)|刀", "GBP": r"£|pounds?|quid|gbp|英镑",
+    "JPY": r"¥|yen|jpy|日元|日圆", "CNY": r"rmb|cny|yuan|(?:元|块钱?)?人民币", "": r"bucks?|元|块钱?|块",
 }  # fmt: skip
 _UNIT = "|".join(f"(?:{p})" for p, _, _ in _UNITS)
 _MONEY = "|".join(_CURRENCIES.values())
@@ -86,7 +86,10 @@ def amount_of(
 ) -> Amount | None:
     """What the groups `which` of a match of AMOUNT say; None if it cannot be told what the number counts."""
     value = float(match[f"n{which}"])
-    unit = unit or match[f"unit{which}"] or match[f"pre{which}"]
+    before = match[f"pre{which}"]
+    unit = unit or match[f"unit{which}"] or before
+    if before and unit and re.fullmatch(_CURRENCIES[""], unit):
+        unit = before  # "人民币200元"
     if match[f"half{which}"] or match[f"tail{which}"]:
         value += 0.5
     if unit is None:
