@@ -2,8 +2,10 @@
 
     python benchmarks/tables.py ../shared/data runs [--only ml-100k-user,...] [--jobs 2]     # runs what is missing
     python benchmarks/tables.py ../shared/data runs --print                                    # Markdown of what ran
+    python benchmarks/tables.py ../shared/data runs --targets                                  # met or not, by ratios
 
-Runs are resumed: an arm that is there (and whose module has not changed) is not run again.
+Runs are resumed: an arm that is there (and whose module has not changed) is not run again. Runs with the embedded
+model are `NAME-llm` in the same folder: see `WITH_MODEL`.
 """
 
 import argparse
@@ -12,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from snowmelt.evals import evaluate
 from snowmelt.evals.report import (
     WHAT,
@@ -74,6 +78,22 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
+WITH_MODEL = "snowmelt eval DATA --split KIND --reveal 1,3,5 --model local --out runs/NAME-KIND-llm"
+DENSE = ("dense(how=max)", "dense(how=mean)", "dense(text=all)")
+WORDS = (*DENSE, "bm25", "bm25(text=all)")
+EVERY = ()  # every baseline that ran
+# (run, our arm, least ratio to the best of these baselines at the level, these baselines)
+TARGETS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
+    *((f"{name}-user", "snowmelt-no-llm", 1.10, EVERY) for name in ("ml-100k", "lastfm-hetrec", "amazon-office")),
+    ("ml-100k-item-llm", "snowmelt", 2.7, DENSE),
+    ("ml-100k-item-llm", "snowmelt", 1.6, ("map",)),
+    *((f"{name}-item-llm", "snowmelt", 1.3, (*DENSE, "map")) for name in ("lastfm-hetrec", "amazon-office")),
+    ("ml-100k-scene-llm", "snowmelt", 2.4, WORDS),
+    *((f"{name}-scene-llm", "snowmelt", 1.2, WORDS) for name in ("lastfm-hetrec", "amazon-office")),
+    *((f"to-{target}", "snowmelt-no-llm", 1.10, EVERY) for target in ("beauty", "sports", "toys")),
+    ("mind-impressions", "snowmelt-no-llm", 1.0, EVERY),
+)
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -83,11 +103,17 @@ def main() -> int:
     parser.add_argument("--without-ours", action="store_true", help="baselines alone")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--print", action="store_true", help="Markdown of the runs that are there")
+    parser.add_argument("--targets", action="store_true", help="a table of what issue 4 asks for and what there is")
     asked = parser.parse_args()
     names = [n for n in asked.only.split(",") if n] or list(RUNS)
     unknown = [n for n in names if n not in RUNS]
     if unknown:
         parser.error(f"--only: {unknown[0]!r} is none of {', '.join(RUNS)}")
+    if asked.targets:
+        sys.stdout.write(
+            "\n".join([*VERDICTS, *(row for target in TARGETS for row in verdicts(asked.out, *target))]) + "\n"
+        )
+        return 0
     if asked.print:
         ran = {n: json.loads(p.read_text("utf-8")) for n in names if (p := asked.out / n / "run.json").exists()}
         rows = [overview_row(name, result) for name, result in ran.items()]
@@ -109,6 +135,43 @@ def main() -> int:
                 sys.stderr.write(f"{name} {arm}: {told['error']}\n")
         sys.stderr.write(f"{name} done\n")
     return 0
+
+
+VERDICTS = ("| run | against | least | " + "ratio [95%] by likes revealed | met |", "|---" * 5 + "|")
+
+
+def verdicts(out: Path, name: str, arm: str, least: float, among: tuple[str, ...]) -> list[str]:
+    """One target in a row: the ratio of our mean to that of the best rival, at each level above 0; none if not run."""
+    path = out / name / "run.json"
+    if not path.exists():
+        return []
+    result = json.loads(path.read_text("utf-8"))
+    people = result["per_person"]
+    if arm not in people:
+        return []
+    rivals = [n for n in among or people if n in people and (among or result["settings"][n]["baseline"])]
+    cells, met = [], []
+    for level in sorted(map(int, people[arm])):
+        if not level:
+            continue
+        values = {n: np.array(people[n][str(level)][MAIN], float) for n in (arm, *rivals)}
+        best = max(rivals, key=lambda n: float(np.mean(values[n])))
+        told = ratio(values[arm], values[best])
+        cells.append(f"{level}: {told[0]:.2f} [{told[1]:.2f}, {told[2]:.2f}] {best}")
+        met.append(told[0] >= least and told[1] > 1)
+    which = "the best" if not among else " / ".join(dict.fromkeys(n.split("(")[0] for n in among))
+    at = sum(met)
+    word = "yes" if at == len(met) else "no" if not at else f"at {at} of {len(met)}"
+    return [f"| {name} | {which} | {least:g} | {'; '.join(cells)} | {word} |"]
+
+
+def ratio(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Ratio of the means of [people] and its 95 % percentile bootstrap over people, the same people in both."""
+    n = len(ours)
+    counts = np.random.default_rng([n, 0x4A]).multinomial(n, np.full(n, 1 / n), size=2000)
+    drawn = (counts @ ours) / np.maximum(counts @ theirs, 1e-9)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(ours.mean() / theirs.mean()), float(low), float(high)
 
 
 OVERVIEW = (
