@@ -1,22 +1,32 @@
-"""What somebody probably wants, as a probability over items, from the first second on.
+"""What somebody probably likes, a chance for each item, from the first second on.
 
 Plain functions over plain arrays, so that the evaluation harness drives them with its own data. The belief is worked
 out anew from everything told so far: there is no state beside the conversation.
+
+Naive Bayes: ln P(like j) = ln(share who like j) + sum over likes i of ln P(like j | like i) / P(like j), divided by the
+root of their number because likes are not independent (Bennett, CMU-CS-00-155, 2000). The ratios are counts of people
+where behaviour was learned, nearness of texts elsewhere.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from snowmelt.retrieval.learned import Learned
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
 
 NEAR, FAR = 1.2, 0.6  # nats per deviation of nearness to a liked item; to a disliked one
 VALUE, NOT_VALUE, DECLINED = 1.5, 2.0, 0.7  # nats for a liked value, a disliked one, one passed over in a question
 MOST_ITEMS = 3000  # of the likeliest: the others change no question
+SHRINK = 10.0  # people's worth of what everybody likes, beside those who like an item
+USUAL, HIGHEST = 0.3, 0.9  # share who like the best known item where nobody was counted; no chance is higher than this
+FEW = 0.05  # the same of every item where nothing at all is known
 
 
 @dataclass(frozen=True)
@@ -29,12 +39,39 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Together:
+    """Who likes what with what. `share` float32 [n]: of people who like an item; `raised` csr float32 [n, n]:
+    ln(1 + C_ij / (SHRINK * share_j)) where C_ij people like both; `counted` float32 [n]: ln(1 + likes / SHRINK), 0
+    for items that nobody was counted for."""
+
+    share: Floats
+    raised: Sparse
+    counted: Floats
+
+    @classmethod
+    def of(cls, learned: Learned) -> "Together":
+        """From what `snowmelt fit` stored: its cosines of co-liked items, turned back into counts."""
+        from scipy.sparse import csr_matrix
+
+        b, n = learned.behaviour, learned.own
+        own = b.rows < n
+        rows, likes = b.rows[own], np.maximum(b.likes[own], 1)
+        people = max(float(learned.people), float(likes.max(initial=1)) / HIGHEST)
+        share, counted = np.full(n, 1 / people, np.float32), np.zeros(n, np.float32)
+        share[rows], counted[rows] = likes / people, np.log1p(likes / SHRINK)
+        both = b.neighbours[own][:, own].tocoo()
+        count = both.data * np.sqrt(likes[both.row] * likes[both.col])
+        data = np.log1p(count / (SHRINK * share[rows[both.col]])).astype(np.float32)
+        return cls(share, csr_matrix((data, (rows[both.row], rows[both.col])), shape=(n, n)), counted)
+
+
+@dataclass(frozen=True)
 class Grounds:
     """What questions are chosen from, once per catalogue of n items.
 
-    `vectors` float32 [n, d]: how near items are (cosine of centred rows); text vectors, or learned ones. `prior`
-    float32 [n], not negative: how many people know and like an item (None: nothing is known). `values`: what items can
-    be told apart by. `limits`: columns that somebody may set a limit on, the likeliest first.
+    `vectors` float32 [n, d]: how near items are (cosine of centred rows). `prior` float32 [n], not negative: how well
+    known and liked an item is (None: nothing is known). `values`: what items can be told apart by. `limits`: columns
+    that somebody may set a limit on, the likeliest first. `together`: what was learned of people, if anything was.
     """
 
     vectors: Floats
@@ -42,6 +79,7 @@ class Grounds:
     values: tuple[Value, ...]
     titles: Sequence[str]
     limits: tuple[str, ...] = ()
+    together: Together | None = None
 
     @cached_property
     def centred(self) -> Floats:
@@ -50,14 +88,14 @@ class Grounds:
         return c / np.maximum(np.linalg.norm(c, axis=1, keepdims=True), 1e-9)
 
     @cached_property
-    def known(self) -> Floats:
-        """Chance that somebody knows an item, 0.05 to 0.9: by its rank in the prior; 0.1 for all without one."""
-        n = len(self.titles)
+    def share(self) -> Floats:
+        """Of people who like an item and know that they do, [n]: counted, or guessed from the prior."""
+        if self.together is not None:
+            return self.together.share
         if self.prior is None or float(np.ptp(self.prior)) == 0:
-            return np.full(n, 0.1, np.float32)
-        rank = np.empty(n)
-        rank[np.argsort(-self.prior, kind="stable")] = np.arange(n)
-        return (0.05 + 0.85 * np.exp(-rank / max(20.0, 0.05 * n))).astype(np.float32)
+            return np.full(len(self.titles), FEW, np.float32)
+        most = float(self.prior.max())
+        return (USUAL * np.maximum(self.prior / most, 1e-3)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -80,23 +118,55 @@ class Told:
         return not (self.liked or self.disliked or self.liked_values or self.disliked_values or self.words is not None)
 
 
-def nearness(g: Grounds, rows: Sequence[int]) -> Floats:
-    """float32 [len(rows), n]: cosine to each of `rows`, standardised over the catalogue."""
-    near = g.centred[list(rows)] @ g.centred.T
+def nearness(g: Grounds, rows: Sequence[int] | Rows, columns: Rows | slice = slice(None)) -> Floats:
+    """float32 [rows, columns]: cosine to each of `rows`, standardised over the columns."""
+    near = g.centred[np.asarray(rows, np.int64)] @ g.centred[columns].T
     return (near - near.mean(1, keepdims=True)) / np.maximum(near.std(1, keepdims=True), 1e-6)
 
 
-def belief(g: Grounds, told: Told) -> NDArray[np.float64]:
-    """p [n], summing to 1: how likely each item is what this person wants. Zero where it is not allowed."""
+def ratios(g: Grounds, rows: Sequence[int] | Rows, columns: Rows | slice = slice(None)) -> Floats:
+    """float32 [rows, columns]: ln P(like the column | like the row) / P(like the column).
+
+    Of texts: NEAR nats per deviation of nearness, less what makes the mean of normal deviations 1.
+    """
+    at, t = np.asarray(rows, np.int64), g.together
+    if t is None:
+        return np.clip(NEAR * nearness(g, at, columns), -4, 4) - NEAR**2 / 2
+    found = np.asarray(t.raised[at][:, columns].todense(), np.float32) - t.counted[at, None]
+    unknown = (t.counted[at, None] == 0) | (t.counted[columns] == 0)
+    if unknown.any():
+        found = np.where(unknown, np.clip(NEAR * nearness(g, at, columns), -4, 4) - NEAR**2 / 2, found)
+    return found
+
+
+@dataclass(frozen=True)
+class Belief:
+    """ln of the chance that each item is liked, in parts: `base` float64 [n] without what the likes say, `likes` [n]
+    the sum of their ratios, `count` how many they are. `open` bool [n]: may be recommended."""
+
+    base: NDArray[np.float64]
+    likes: NDArray[np.float64]
+    count: int
+    open: NDArray[np.bool_]
+
+    @cached_property
+    def chance(self) -> NDArray[np.float64]:
+        """[n], at most HIGHEST; 0 where an item may not be recommended."""
+        told = self.base + self.likes / max(self.count, 1) ** 0.5
+        return np.where(self.open, np.minimum(np.exp(told), HIGHEST), 0.0)
+
+    def after(self, more: Floats, columns: Rows) -> NDArray[np.float64]:
+        """The same [m, columns] with one like more, each of whose ratios are `more` [m, columns]."""
+        told = self.base[columns] + (self.likes[columns] + more) / (self.count + 1) ** 0.5
+        return np.where(self.open[columns], np.minimum(np.exp(told), HIGHEST), 0.0)
+
+
+def believed(g: Grounds, told: Told) -> Belief:
+    """From everything told."""
     n = len(g.titles)
-    log = (
-        np.log(np.asarray(g.prior, np.float64) + 1e-3 * float(g.prior.max() or 1.0))
-        if g.prior is not None
-        else np.zeros(n)
-    )
+    log, likes = np.log(np.asarray(g.share, np.float64)), np.zeros(n)
     if told.liked:
-        near = nearness(g, told.liked)
-        log = log + NEAR * (0.5 * near.max(0) + 0.5 * near.mean(0))
+        likes = ratios(g, told.liked).sum(0, dtype=np.float64)
     if told.words is not None:
         near = np.atleast_2d(told.words) @ np.asarray(g.vectors, np.float32).T
         near = (near - near.mean(1, keepdims=True)) / np.maximum(near.std(1, keepdims=True), 1e-6)
@@ -114,12 +184,16 @@ def belief(g: Grounds, told: Told) -> NDArray[np.float64]:
         for key in keys:
             if key in index:
                 log[index[key].rows] += weight
-    p = np.exp(log - log.max())
-    if told.allowed is not None:
-        p = np.where(told.allowed, p, 0.0)
-    p[list(told.liked)] *= 1e-3  # it is known already; something else is wanted
+    allowed = np.ones(n, bool) if told.allowed is None else told.allowed.copy()
+    allowed[list(told.liked)] = False  # it is known already; something else is wanted
+    return Belief(log, likes, len(told.liked), allowed)
+
+
+def belief(g: Grounds, told: Told) -> NDArray[np.float64]:
+    """p [n], summing to 1: how likely each item is what this person wants. Zero where it is not allowed."""
+    p = believed(g, told).chance
     total = p.sum()
-    return p / total if total > 0 else np.full(n, 1.0 / n)
+    return p / total if total > 0 else np.full(len(p), 1.0 / len(p))
 
 
 def entropy(p: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from snowmelt.agent.answers import nothing_fits, why
-from snowmelt.agent.belief import Grounds
+from snowmelt.agent.belief import Grounds, Together
 from snowmelt.agent.lead import phrased
 from snowmelt.agent.notes import acknowledged, warnings
 from snowmelt.agent.onboarding import MOST
-from snowmelt.agent.questions import answered, as_update, grounds_of, limits_question, next_question
+from snowmelt.agent.questions import answered, as_update, grounds_of, leaning, limits_question, next_question
 from snowmelt.agent.types import LONGEST, Conversation, Profile, Question, Reply, Turn, Update
 from snowmelt.agent.understanding import apply, filled, understand
 from snowmelt.agent.understanding.feedback import relative
@@ -109,6 +109,8 @@ def hear(recommender: "Recommender", conversation: Conversation, text: str) -> H
         if recommender.llm is not None and recommender.llm.writes_well:
             update = filled(update, text, recommender.vocabulary, conversation, recommender.llm)
         update = relative(text, update, conversation, recommender.vocabulary)
+        if conversation.question is not None and conversation.question.kind == "open":
+            update = leaning(update)
     if passed:
         conversation = conversation.model_copy(update={"declined": (*conversation.declined, *passed)})
     if update.command == "start_over":
@@ -209,10 +211,10 @@ def _reply(
     return Reply(text=_joined(*notes, words), question=question)
 
 
-def _question(r: "Recommender", now: Conversation, most: int = MOST) -> Question | None:
+def _question(r: "Recommender", now: Conversation, most: int = MOST, listed: bool = False) -> Question | None:
     if "enough" in now.asked:  # "just show me", "stop asking"
         return None
-    return next_question(now, grounds(r), r.vocabulary, most=most)
+    return next_question(now, grounds(r), r.vocabulary, most=most, listed=listed)
 
 
 def grounds(r: "Recommender") -> Grounds:
@@ -220,7 +222,9 @@ def grounds(r: "Recommender") -> Grounds:
     kept = r.vocabulary.kept
     if "grounds" not in kept:
         known = r.prior  # standardised, or None where nothing tells what people know
-        kept["grounds"] = grounds_of(r.vocabulary, None if known is None else np.exp(np.clip(known, -3, 4)))
+        together = Together.of(r.learned) if r.learned is not None else None
+        prior = None if known is None else np.exp(np.clip(known, -3, 4))
+        kept["grounds"] = grounds_of(r.vocabulary, prior, together)
     return kept["grounds"]
 
 
@@ -240,7 +244,7 @@ def _list(
     language, profile = now.language, now.in_force
     if more:  # "another five": none of those already offered
         profile = profile.model_copy(update={"seen": tuple(dict.fromkeys([*profile.seen, *now.offered]))})
-    question = _question(r, now, most=MOST_IN_ALL) if ask and not more else None
+    question = _question(r, now, most=MOST_IN_ALL, listed=True) if ask and not more else None
     if more and "enough" not in now.asked:
         question = limits_question(now, grounds(r), r.vocabulary)
     tired = {i for i, n in Counter(now.offered).items() if n >= TIRED} if not update.empty else set()

@@ -1,35 +1,58 @@
-"""Which question next, or none: the one that tells most about what to recommend, per second of the person's effort.
+"""Which question next, or none: the one from which the list is expected to gain most, less what it costs the person.
+
+The gain is that of the list's NDCG@10 by the belief: for an item to tick, the chance that it is liked times what the
+list that follows is worth more than the one of now, both judged by what is then believed (expected value of sample
+information; Golbandi et al., *Adaptive Bootstrapping of Recommender Systems Using Decision Trees*, WSDM 2011, ask by
+the same aim). Items of a group are chosen one by one, each for what it adds to those before.
 
 The bound on questions stands here, in code. Nothing is asked twice, nor what is known already.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from snowmelt.agent.belief import VALUE, Grounds, Told, Value, belief, entropy, likeliest
+from numpy.typing import NDArray
+from snowmelt.agent.belief import (
+    DECLINED,
+    HIGHEST,
+    VALUE,
+    Belief,
+    Grounds,
+    Rows,
+    Told,
+    Value,
+    believed,
+    entropy,
+    likeliest,
+    ratios,
+)  # fmt: skip
 from snowmelt.agent.types import Option, Question
 from snowmelt.agent.wording import column_words, joined, say
 
 Strategy = Literal["ours", "random", "popularity", "entropy", "none"]
 
 MOST = 3  # questions before the first list
-WORTH = 0.01  # bits per second: a question that tells less is not asked
 ITEMS, VALUES = 8, 5  # offered in one question
 SECONDS = {"open": 14.0, "attribute": 6.0, "items": 9.0, "versus": 4.0}  # of effort; guesses, not measured
-AGAIN = 0.8  # what a question is worth if its kind was asked before
+COST = 0.0001  # of NDCG, a second: a question that is expected to gain less than it costs is not asked
 UNKNOWN = 0.15  # chance of "I don't know"
 POOL = 80  # items that may be asked about
 NEAREST = 60  # of them, where something was asked for in words: no calculators for who wants pencils
-LIMITS = 2.0  # bits that "must it, must it not?" tells: one limit that leaves a quarter, or two that leave a half each
+NAMES = 1.5  # things that somebody who is asked openly names
+LIMITED, KEPT = 0.5, 0.5  # share of people with an unspoken limit, and of items that keep it: guesses
+TYPICAL = 0.4  # nats by which the items of a value are likelier for who chooses it
 NAMED = 4  # columns named as examples in that question
 # People can say which genre, mood, theme or kind of thing they want; of other columns they rather do not mind.
 _TELLING, _LESS = ("genre", "categor", "mood", "theme", "tag", "style", "kind", "type"), 0.6
+_PLACES = 1 / np.log2(np.arange(2, 12))  # what a place of the list is worth
+_DISCOUNT = _PLACES / _PLACES.sum()
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A question that could be asked: `gain` in bits, `rows` of items or `values`."""
+    """A question that could be asked: `gain` of NDCG@10 that is expected, `rows` of items or `values`."""
 
     kind: Literal["open", "attribute", "items", "versus"]
     about: str
@@ -38,42 +61,41 @@ class Candidate:
     values: tuple[Value, ...] = ()
 
     @property
-    def worth(self) -> float:
-        return self.gain / SECONDS[self.kind]
+    def cost(self) -> float:
+        return COST * SECONDS[self.kind]
 
 
 def choose(
     g: Grounds, told: Told, asked: tuple[str, ...] = (), strategy: Strategy = "ours", *, gone: frozenset[int] = frozenset(),  # noqa: E501
-    most: int = MOST, seed: int = 0,
+    most: int = MOST, seed: int = 0, listed: bool = False,
 ) -> Candidate | None:  # fmt: skip
     """The next question, None when none is worth a turn or `most` have been asked.
 
-    `asked`: the `about` of every question so far; `gone`: rows of the items that were in them.
+    `asked`: the `about` of every question so far; `gone`: rows of the items that were in them; `listed`: a list goes
+    with the question, so that limits on it can be asked for.
 
     Other strategies, for comparison: `random` any items, pairs or values; `popularity` the items that most people know;
     `entropy` the column whose values split the likeliest items most evenly; `none` never asks.
     """
     if strategy == "none" or len(asked) >= most:
         return None
-    p = belief(g, told)
     if strategy == "popularity":
-        return _popular(g, p, gone)
+        return _popular(g, gone)
     if strategy == "random":
-        return _random(g, p, asked, gone, seed + len(asked))
-    gone = gone | {*told.liked, *told.disliked, *told.declined_items}
-    found = [*_attributes(g, told, p, asked), *_items(g, told, p, gone), *_versus(g, told, p, gone)]
+        return _random(g, asked, gone, seed + len(asked))
+    now = _Now(g, believed(g, told))
     if strategy == "entropy":
-        attributes = [c for c in found if c.kind == "attribute"]
-        return max(attributes, key=lambda c: c.gain, default=None)
+        return max(_attributes(g, told, now, asked, _split), key=lambda c: c.gain, default=None)
+    gone = gone | {*told.liked, *told.disliked, *told.declined_items}
+    found = [*_attributes(g, told, now, asked, _raised), *_items(g, told, now, gone)]
     open_ = tuple(name for name in g.limits if name not in told.limited)
-    begun = len(asked) >= (2 if told.empty else 1)  # what is loved comes first
-    if open_ and begun and not any(a.startswith("limits:") for a in asked):
-        found.append(Candidate("open", f"limits:{','.join(open_)}", (1 - UNKNOWN) * LIMITS))
-    if told.empty and "open" not in asked:
-        found.append(Candidate("open", "open", _open_gain(g, p)))
-    # the same kind again is a form, not a talk
-    best = max(found, key=lambda c: c.worth * AGAIN ** asked.count(c.about), default=None)
-    return best if best is not None and best.worth >= WORTH else None
+    if open_ and (listed or (len(asked) > 1 and told.empty)) and not any(a.startswith("limits:") for a in asked):
+        lost = LIMITED * (1 - KEPT) * now.worth  # of a list that does not keep the limit
+        found.append(Candidate("open", f"limits:{','.join(open_)}", (1 - UNKNOWN) * lost))
+    if told.empty and "open" not in asked and g.prior is None:  # else the items to tick invite to name others
+        found.append(Candidate("open", "open", _open_gain(now)))
+    best = max(found, key=lambda c: c.gain - c.cost, default=None)
+    return best if best is not None and best.gain > best.cost else None
 
 
 def question_of(
@@ -106,132 +128,144 @@ def question_of(
     return Question(kind="items", about=c.about, text=say("items", language, options=sep.join(titles)), options=options)
 
 
-def _attributes(g: Grounds, told: Told, p: np.ndarray, asked: tuple[str, ...]) -> list[Candidate]:
+class _Now:
+    """The belief over the likeliest items, the list it would give, and what likes of items would make of it."""
+
+    def __init__(self, g: Grounds, belief: Belief) -> None:
+        self.g, self.belief = g, belief
+        self.top = likeliest(belief.chance)
+        self.first = np.arange(min(10, len(self.top)))  # of `top`: the list of now
+        self.discount = _DISCOUNT[: len(self.first)]
+
+    @property
+    def worth(self) -> float:
+        """NDCG@10 of the list of now, as believed."""
+        return float(self.belief.chance[self.top[self.first]] @ self.discount)
+
+    def gained(self, after: NDArray[np.float64], own: Rows | None = None) -> tuple[NDArray[np.float64], Rows]:
+        """(gain [m], lists [m, 10]) where the chances of `top` become `after` [m, top]; `own` [m]: rows that are
+        liked then, and recommended no more."""
+        if own is not None:
+            after = np.where(own[:, None] == self.top[None], 0.0, after)
+        size = len(self.first)
+        lists = np.argpartition(-after, size - 1, axis=1)[:, :size]
+        order = np.argsort(-np.take_along_axis(after, lists, 1), axis=1, kind="stable")
+        lists = np.take_along_axis(lists, order, 1)
+        new, old = np.take_along_axis(after, lists, 1), after[:, self.first]
+        return np.maximum((new - old) @ self.discount, 0), lists
+
+    def likes(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64], Rows, NDArray[np.float32]]:
+        """(chance of a like [m], gain of it [m], lists [m, 10], ratios [m, m] between `rows`)."""
+        gain, lists = self.gained(self.belief.after(ratios(self.g, rows, self.top), self.top), rows)
+        return self.belief.chance[rows], gain, lists, ratios(self.g, rows, rows)
+
+
+def _attributes(g: Grounds, told: Told, now: "_Now", asked: tuple[str, ...], gain: "_Gain") -> list[Candidate]:
     """One candidate a column: the values that share the belief out most evenly."""
     known = {a for a, _ in (*told.liked_values, *told.disliked_values)} | {a.removeprefix("attribute:") for a in asked}
     columns: dict[str, list[tuple[float, Value]]] = {}
+    p = now.belief.chance / max(float(now.belief.chance.sum()), 1e-300)
     for value in g.values:
         if value.attribute not in known and len(value.rows) > 1:
             mass = float(p[value.rows].sum())
             if 0.01 < mass < 0.9:
                 columns.setdefault(value.attribute, []).append((mass, value))
-    top = likeliest(p)
     place = np.full(len(p), -1)
-    place[top] = np.arange(len(top))
-    part = p[top]
+    place[now.top] = np.arange(len(now.top))
     found = []
     for name, weighed in columns.items():
         weighed.sort(key=lambda w: -w[0] * (1 - w[0]))
         values = tuple(v for _, v in weighed[:VALUES])
         if len(values) < 2:
             continue
-        has = np.zeros((len(values), len(top)), bool)
+        has = np.zeros((len(values), len(now.top)), bool)
         for i, value in enumerate(values):
             at = place[value.rows]
             has[i, at[at >= 0]] = True
-        telling = 1.0 if any(part_ in name.casefold() for part_ in _TELLING) else _LESS
-        found.append(Candidate("attribute", f"attribute:{name}", telling * _gain(part, has), values=values))
+        telling = 1.0 if any(part in name.casefold() for part in _TELLING) else _LESS
+        found.append(Candidate("attribute", f"attribute:{name}", telling * gain(now, has), values=values))
     return found
 
 
-def _gain(part: np.ndarray, has: np.ndarray) -> float:
-    """Expected fall of entropy when one of the values, or none, is chosen. `has` bool [values, items]."""
+_Gain = Callable[[_Now, NDArray[np.bool_]], float]  # of a question for values, by `has` bool [values, top]
+
+
+def _chances(now: _Now, has: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+    """(chance that each value is the answer, that none is)."""
+    part = now.belief.chance[now.top]
     mass = (part * has).sum(1) / part.sum()
     none = float(np.prod(1 - mass))
-    chance = (1 - none) * mass / max(float(mass.sum()), 1e-9)
+    return (1 - none) * mass / max(float(mass.sum()), 1e-9), none
+
+
+def _raised(now: _Now, has: NDArray[np.bool_]) -> float:
+    """Expected gain of the list when one of the values is chosen."""
+    chance, _ = _chances(now, has)
+    part = now.belief.chance[now.top]
+    gain, _ = now.gained(np.minimum(part * np.exp(TYPICAL * has), HIGHEST))
+    return (1 - UNKNOWN) * float(chance @ gain)
+
+
+def _split(now: _Now, has: NDArray[np.bool_]) -> float:
+    """Expected fall of entropy, in bits, when one of the values, or none, is chosen."""
+    chance, none = _chances(now, has)
+    part = now.belief.chance[now.top]
     after = entropy(part * np.exp(VALUE * has))
-    after_none = entropy(part * np.exp(-0.7 * has.any(0)))
+    after_none = entropy(part * np.exp(-DECLINED * has.any(0)))
     return (1 - UNKNOWN) * float(entropy(part) - (chance * after).sum() - none * after_none)
 
 
-def _pool(g: Grounds, told: Told, p: np.ndarray, gone: frozenset[int]) -> np.ndarray:
-    """Items that people may know and that matter: by known x the square root of the belief; among the nearest alone
-    where something was asked for in words."""
-    weight = g.known * np.sqrt(p)
+def _pool(g: Grounds, told: Told, now: _Now, gone: frozenset[int]) -> Rows:
+    """Items that are likely liked, by somebody who knows that; among the nearest alone where something was asked for
+    in words."""
+    weight = now.belief.chance.copy()
     if told.words is not None:
-        near = likeliest(p, NEAREST)
-        weight = np.where(np.isin(np.arange(len(p)), near), weight, 0.0)
-    if gone:
-        weight = weight.copy()
-        weight[list(gone)] = 0
-    rows = likeliest(weight.astype(np.float64), POOL)
+        weight[likeliest(weight, len(weight))[NEAREST:]] = 0
+    weight[list(gone)] = 0
+    rows = likeliest(weight, POOL)
     return rows[weight[rows] > 0]
 
 
-def _informative(g: Grounds, p: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(bits that a like of each of `rows` tells, chance that it is known and liked)."""
-    top = likeliest(p)
-    near = nearness_between(g, rows, top)
-    after = p[top] * np.exp(np.clip(near, -4, 4))
-    after /= after.sum(1, keepdims=True)
-    told = (after * np.log2(np.maximum(after, 1e-300) / np.maximum(p[top] / p[top].sum(), 1e-300))).sum(1)
-    lift = np.sqrt(np.minimum(p[rows] / max(float(np.quantile(p[rows], 0.8)), 1e-300), 1.0))
-    return told, g.known[rows] * (0.15 + 0.45 * lift)
-
-
-def nearness_between(g: Grounds, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """[len(rows), len(columns)]: standardised cosine of centred vectors, over the columns."""
-    near = g.centred[rows] @ g.centred[columns].T
-    return (near - near.mean(1, keepdims=True)) / np.maximum(near.std(1, keepdims=True), 1e-6)
-
-
-def _items(g: Grounds, told: Told, p: np.ndarray, gone: frozenset[int]) -> list[Candidate]:
-    """Items to tick: picked one by one, each for what it tells beyond those picked before."""
-    pool = _pool(g, told, p, gone)
+def _items(g: Grounds, told: Told, now: _Now, gone: frozenset[int]) -> list[Candidate]:
+    """Items to tick, each chosen for what it adds to those before: nothing where whoever likes it would have ticked
+    another one that leads to the same list. And of two of them, which one rather."""
+    pool = _pool(g, told, now, gone)
     if len(pool) < 4:
         return []
-    bits, chance = _informative(g, p, pool)
-    near = np.clip(g.centred[pool] @ g.centred[pool].T, 0, 1)
-    picked: list[int] = []
-    gain, fresh = 0.0, np.ones(len(pool))
+    chance, gain, lists, near = now.likes(pool)
+    fresh, picked, total = np.ones(len(pool)), list[int](), list[float]()
     for _ in range(min(ITEMS, len(pool))):
-        value = bits * chance * fresh
+        value = chance * gain * fresh
         value[picked] = -1
         best = int(value.argmax())
-        gain += float(value[best]) * 0.85 ** len(picked)
+        total.append(float(value[best]))
         picked.append(best)
-        fresh = fresh * (1 - 0.8 * near[best])
+        both = np.minimum(chance[best] * np.exp(near[:, best]), HIGHEST)  # chance of `best`, given each one
+        fresh = fresh * (1 - both * (lists[:, :, None] == lists[best]).any(2).mean(1))
     rows = tuple(int(pool[i]) for i in picked)
-    return [Candidate("items", "items", (1 - UNKNOWN) * gain, rows=rows)]
+    return [
+        Candidate("items", "items", (1 - UNKNOWN) * sum(total), rows=rows),
+        Candidate("versus", "versus", (1 - UNKNOWN) * sum(total[:2]), rows=rows[:2]),
+    ]
 
 
-def _versus(g: Grounds, told: Told, p: np.ndarray, gone: frozenset[int]) -> list[Candidate]:
-    """Two likely known and likely liked items that lie far apart."""
-    pool = _pool(g, told, p, gone)[:16]
-    if len(pool) < 2:
-        return []
-    bits, _ = _informative(g, p, pool)
-    near = g.centred[pool] @ g.centred[pool].T
-    best: tuple[float, int, int] | None = None
-    for i in range(len(pool)):
-        for j in range(i + 1, len(pool)):
-            both = float(g.known[pool[i]] * g.known[pool[j]])
-            gain = both * 0.5 * float(bits[i] + bits[j]) * float(1 - max(near[i, j], 0)) * 0.5
-            if best is None or gain > best[0]:
-                best = (gain, i, j)
-    if best is None:
-        return []
-    rows = (int(pool[best[1]]), int(pool[best[2]]))
-    return [Candidate("versus", "versus", (1 - UNKNOWN) * best[0], rows=rows)]
+def _open_gain(now: _Now) -> float:
+    """Whoever is asked openly names a thing or two that they like."""
+    rows = likeliest(now.belief.chance, POOL)
+    chance, gain, _, _ = now.likes(rows)
+    return (1 - UNKNOWN) * NAMES * float(chance @ gain) / max(float(chance.sum()), 1e-9)
 
 
-def _open_gain(g: Grounds, p: np.ndarray) -> float:
-    """Whoever is asked openly names about one and a half things that they know."""
-    rows = likeliest(p * g.known, 40)
-    bits, _ = _informative(g, p, rows)
-    return float(1.5 * bits.mean())
-
-
-def _popular(g: Grounds, p: np.ndarray, gone: frozenset[int]) -> Candidate | None:
-    order = np.argsort(-(g.prior if g.prior is not None else p), kind="stable")
+def _popular(g: Grounds, gone: frozenset[int]) -> Candidate | None:
+    order = np.argsort(-g.share, kind="stable")
     rows = tuple(int(r) for r in order[: ITEMS + len(gone)] if int(r) not in gone)[:ITEMS]
     return Candidate("items", "items", 0.0, rows=rows) if rows else None
 
 
-def _random(g: Grounds, p: np.ndarray, asked: tuple[str, ...], gone: frozenset[int], seed: int) -> Candidate:
+def _random(g: Grounds, asked: tuple[str, ...], gone: frozenset[int], seed: int) -> Candidate:
     """Any items, any two of them, or any values of any column, each kind as likely."""
     rng = np.random.default_rng([seed, 7])
-    rows = tuple(int(r) for r in rng.permutation(len(p))[: ITEMS + len(gone)] if int(r) not in gone)[:ITEMS]
+    rows = tuple(int(r) for r in rng.permutation(len(g.titles))[: ITEMS + len(gone)] if int(r) not in gone)[:ITEMS]
     columns = sorted({v.attribute for v in g.values} - {a.removeprefix("attribute:") for a in asked})
     kind = int(rng.integers(3 if columns else 2))
     if kind == 0:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from snowmelt.agent.belief import Grounds, Told, Value
-from snowmelt.agent.onboarding import LIMITS, MOST, Candidate, Strategy, choose, question_of
+from snowmelt.agent.belief import Grounds, Together, Told, Value
+from snowmelt.agent.onboarding import MOST, Candidate, Strategy, choose, question_of
 from snowmelt.agent.ranking import available
 from snowmelt.agent.types import Conversation, Entry, Option, Question, Update
 from snowmelt.agent.understanding.text import is_cjk, key_of
@@ -16,6 +16,9 @@ from snowmelt.agent.wording import title_of
 from snowmelt.retrieval.filters import Filter
 
 VALUES = 40  # of a column, the most frequent; rarer ones split nothing
+# What a value that answers a question of ours counts: a leaning, not an order. On ml-100k (350 warm and validation
+# people played as new) NDCG@10 after 3 questions is 0.341 with it, 0.333 where it counts in full.
+LEANING = 0.3
 _ALL = re.compile(
     r"\W*(?:all(?: of (?:them|these))?|both(?: of them)?|every one|都(?:喜欢|要|行|爱)|全(?:部|都)|两个都\w*)\W*",
     re.IGNORECASE,
@@ -45,7 +48,9 @@ _PLACES = {
 }
 
 
-def grounds_of(vocabulary: Vocabulary, prior: NDArray[np.float32] | None = None) -> Grounds:
+def grounds_of(
+    vocabulary: Vocabulary, prior: NDArray[np.float32] | None = None, together: Together | None = None
+) -> Grounds:
     """What questions about this catalogue are chosen from. About 0.1 s for 10,000 items; keep it."""
     catalogue = vocabulary.catalogue
     count = len(catalogue.ids)
@@ -58,8 +63,9 @@ def grounds_of(vocabulary: Vocabulary, prior: NDArray[np.float32] | None = None)
                 rows = np.flatnonzero(catalogue.mask([Filter(attribute=name, op="any", value=(value,))]))
                 values.append(Value(name, value, rows))
     return Grounds(
-        np.asarray(catalogue.vectors, np.float32), prior, tuple(values), catalogue.titles, _limitable(vocabulary)
-    )
+        np.asarray(catalogue.vectors, np.float32), prior, tuple(values), catalogue.titles, _limitable(vocabulary),
+        together,
+    )  # fmt: skip
 
 
 def _limitable(vocabulary: Vocabulary) -> tuple[str, ...]:
@@ -90,7 +96,13 @@ def told_of(conversation: Conversation, g: Grounds, vocabulary: Vocabulary) -> T
 
 
 def next_question(
-    conversation: Conversation, g: Grounds, vocabulary: Vocabulary, *, strategy: Strategy = "ours", most: int = MOST
+    conversation: Conversation,
+    g: Grounds,
+    vocabulary: Vocabulary,
+    *,
+    strategy: Strategy = "ours",
+    most: int = MOST,
+    listed: bool = False,
 ) -> Question | None:
     """The question most worth asking now, or None."""
     catalogue = vocabulary.catalogue
@@ -98,7 +110,7 @@ def next_question(
     if told.allowed is not None and told.allowed.sum() <= 5:
         return None  # everything that is left can be shown
     gone = frozenset(catalogue.rows[i] for i in conversation.asked_ids if i in catalogue.rows)
-    found = choose(g, told, conversation.asked, strategy, gone=gone, most=most)
+    found = choose(g, told, conversation.asked, strategy, gone=gone, most=most, listed=listed)
     if found is None:
         return None
     language = conversation.language
@@ -113,7 +125,7 @@ def limits_question(conversation: Conversation, g: Grounds, vocabulary: Vocabula
     open_ = tuple(name for name in g.limits if name not in told.limited)
     if not open_ or any(a.startswith("limits:") for a in conversation.asked):
         return None
-    candidate = Candidate("open", f"limits:{','.join(open_)}", LIMITS)
+    candidate = Candidate("open", f"limits:{','.join(open_)}", 0.0)
     return question_of(candidate, g, vocabulary.catalogue.ids, conversation.language)
 
 
@@ -167,4 +179,10 @@ def as_update(picked: tuple[Option, ...], evidence: str, liked: bool = True) -> 
     entries = tuple(
         Entry(text=o.value or o.text, item_id=o.item_id, attribute=o.attribute, evidence=evidence) for o in picked
     )
-    return Update(likes=entries) if liked else Update(dislikes=entries)
+    return leaning(Update(likes=entries)) if liked else Update(dislikes=entries)
+
+
+def leaning(update: Update) -> Update:
+    """The update with liked values as what they are in an answer to a question about taste."""
+    likes = (e.model_copy(update={"strength": LEANING * e.strength}) if e.attribute else e for e in update.likes)
+    return update.model_copy(update={"likes": tuple(likes)})

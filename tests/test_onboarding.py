@@ -2,12 +2,27 @@
 
 import numpy as np
 import pytest
-from snowmelt.agent.belief import Grounds, Told, Value, belief, entropy
+from scipy.sparse import csr_matrix
+from snowmelt.agent.belief import (
+    HIGHEST,
+    SHRINK,
+    Grounds,
+    Together,
+    Told,
+    Value,
+    belief,
+    believed,
+    entropy,
+    ratios,
+)
 from snowmelt.agent.onboarding import MOST, choose
-from snowmelt.agent.questions import answered, grounds_of, next_question
+from snowmelt.agent.questions import LEANING, answered, as_update, grounds_of, next_question
 from snowmelt.agent.types import Conversation, Option, Profile, Question
 from snowmelt.agent.understanding import Vocabulary
 from snowmelt.retrieval.catalogue import Catalogue
+from snowmelt.retrieval.learned import Learned, fit_behaviour
+from snowmelt.retrieval.lexical import Lexical
+from snowmelt.retrieval.transfer import content
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +47,36 @@ def test_what_is_told_moves_the_belief(world: Grounds) -> None:
     assert belief(world, Told(allowed=allowed))[:150].sum() == 0
 
 
-def test_a_question_tells_more_when_less_is_known(world: Grounds) -> None:
+def test_what_people_like_together_moves_the_belief() -> None:
+    """Items 0 to 9 are liked by ones, 10 to 19 by others; nobody was asked about item 20, by its text like item 0."""
+    X = np.zeros((60, 21), np.float32)
+    X[:30, :10] = X[30:, 10:20] = np.random.default_rng(0).random((30, 10)) < 0.6
+    vectors = np.eye(21, 8, dtype=np.float32)
+    vectors[20] = vectors[0]
+    behaviour = fit_behaviour(csr_matrix(X), np.arange(20))
+    learned = Learned(content(vectors, [{}] * 21, Lexical([""] * 21)), behaviour, {}, people=60)
+    g = Grounds(vectors, None, (), [str(i) for i in range(21)], together=Together.of(learned))
+    assert g.share[:20] == pytest.approx(X[:, :20].mean(0))
+    both = X[:, 0] @ X[:, 1]
+    expected = np.log((both + SHRINK * g.share[1]) / (X[:, 0].sum() + SHRINK) / g.share[1])
+    assert ratios(g, [0])[0, 1] == pytest.approx(expected, abs=1e-4)
+    before, after = believed(g, Told()).chance, believed(g, Told(liked=(0,))).chance
+    assert (after[1:10] > before[1:10]).all() and (after[10:20] < before[10:20]).all() and after[20] > before[20]
+    assert after[0] == 0 and after.max() <= HIGHEST
+    best = choose(g, Told(), ("open",))
+    assert best is not None and best.kind == "items" and {r < 10 for r in best.rows[:2]} == {True, False}
+
+
+def test_a_question_gains_more_when_less_is_known(world: Grounds) -> None:
     first = choose(world, Told(), ("open",))
-    assert first is not None and first.gain > 0.1
+    assert first is not None and first.gain > first.cost
     later = choose(world, Told(liked=(1, 2, 3), liked_values=(("kind", "0"),)), ("open",))
-    assert later is None or later.worth < first.worth
+    assert later is None or later.gain < first.gain
+
+
+def test_an_answer_about_taste_is_a_leaning() -> None:
+    update = as_update((Option(text="warm", attribute="moods"), Option(text="Alien", item_id="a")), "warm, Alien")
+    assert [e.strength for e in update.likes] == [LEANING, 1.0]
 
 
 def test_nothing_is_asked_twice_and_it_ends(world: Grounds) -> None:
