@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from snowmelt.evals.bench import CACHE, train_of
-from snowmelt.evals.data import Dataset
+from snowmelt.evals.data import Dataset, attributes_of
 from snowmelt.evals.loading import load
 from snowmelt.evals.splits import Stage
 from snowmelt.evals.statistics import interval
@@ -37,7 +37,7 @@ def domains_of(data: Dataset, seed: int) -> dict[str, Domain]:
     train = train_of(data, Stage(np.arange(len(data.user)), ()), seed, CACHE, None)
     vectors = item_vectors(replace(train, settings={"text": "all"}))
     names = np.array([str(r.get("domain") or data.name) for r in train.records], object)
-    told = [{n: v for n, v in r.items() if n not in ("id", "title", "description", "domain")} for r in train.records]
+    told = list(map(attributes_of, train.records))
     found = {}
     for name in sorted(set(names)):
         rows = np.flatnonzero(names == name)

@@ -96,6 +96,11 @@ class Dataset:
         return digest.hexdigest()
 
 
+def attributes_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What an item's record tells of it beside its name, its texts and its domain."""
+    return {name: value for name, value in record.items() if name not in ("id", "title", "description", "domain")}
+
+
 def record_text(record: Record) -> str:
     """Title, text and list attributes, description: what every text arm reads. Identifiers and numbers are left out."""
     parts = [str(record.get("title") or "")]

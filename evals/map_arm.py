@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from snowmelt.evals.arms import Floats, Folding, Sparse, ease, grid
+from snowmelt.evals.data import attributes_of
 from snowmelt.evals.systems import Scorer, Train
 from snowmelt.evals.text_arms import item_vectors
 from snowmelt.retrieval import prior
@@ -18,8 +19,7 @@ def content_map(train: Train) -> Scorer:
     known = np.flatnonzero(prior.popularity(train.likes))
     new = np.setdiff1d(np.arange(len(train.ids)), known)
     read = replace(train, settings={"text": "all"})
-    told = [{n: v for n, v in r.items() if n not in ("id", "title", "description", "domain")} for r in train.records]
-    features = content(item_vectors(read), told, Lexical(train.texts)).features()
+    features = content(item_vectors(read), list(map(attributes_of, train.records)), Lexical(train.texts)).features()
     inherit = fit_map(features, known, new, float(train.settings.get("ridge", 10)))
     warm = ease(replace(train, settings={"regularisation": train.settings.get("regularisation", 100)}))
 

@@ -14,6 +14,7 @@ from snowmelt.agent import familiarity, ranking
 from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.llm import open_llm
 from snowmelt.evals.arms import grid, liked_matrix
+from snowmelt.evals.data import attributes_of
 from snowmelt.evals.systems import Answer, Case, Scorer, Train
 from snowmelt.evals.text_arms import item_vectors
 from snowmelt.retrieval.fusion import standardise
@@ -30,8 +31,7 @@ class _Learned:
     """Where there is behaviour."""
 
     def __init__(self, train: Train, known: Familiarity | None) -> None:
-        left_out = ("id", "title", "description", "domain")
-        told = [{n: v for n, v in record.items() if n not in left_out} for record in train.records]
+        told = list(map(attributes_of, train.records))
         domains = [str(record.get("domain") or "") for record in train.records]
         self.train, self.domains = train, np.array(domains, object)
         several = len(set(domains)) > 1
