@@ -120,5 +120,6 @@ def _domain(catalogue: "Catalogue", name: str, interactions: Path | None) -> "Do
 
     likes, people = csr_matrix((0, len(catalogue.ids)), dtype="float32"), []
     if interactions is not None:
-        likes, people, _ = read_people(interactions, catalogue.rows)
+        read = read_people(interactions, catalogue.rows)
+        likes, people = read.likes, read.ids
     return Domain(name, catalogue.ids, catalogue.titles, content_of(catalogue, None), likes, people)

@@ -36,6 +36,7 @@ Floats = NDArray[np.float32]
 
 FORMAT = 3
 KEPT = 5  # versions; older ones are removed by the next fit
+CLOCK = 1e8  # seconds since 1970 above which a number is a time and not a position
 FEWEST = 20  # people with two likes; with fewer there is nothing to learn
 
 
@@ -69,19 +70,23 @@ def fit_catalogue(
     used and where `snowmelt[fit]` is not installed.
     """
     _installed()
-    from snowmelt.retrieval.playing import fit
+    from snowmelt.retrieval.playing import first_likes_help, fit
 
     began = time.monotonic()
     epoch = arrivals.next_epoch(catalogue.dir)
-    X, skipped = _all_likes(interactions, people, catalogue.rows)
-    aside = coordinated(X, catalogue.vectors, seed)
-    X = X[~aside]
+    taught = with_told(read_people(interactions, catalogue.rows), people, catalogue.rows)
+    aside = coordinated(taught.likes, catalogue.vectors, seed)
+    X, times = taught.likes[~aside], None if taught.times is None else taught.times[~aside]
     able = int((np.diff(X.indptr) >= 2).sum())
     if able < FEWEST:
         source = interactions or "the feedback"
         raise InputError(f"{source}: {able} people like two items or more; at least {FEWEST} are needed to learn")
-    learned = fit(X, content_of(catalogue, familiarity), seed)
-    report = _stored(catalogue, learned, X, epoch, {"seed": seed}, skipped, began)
+    content = content_of(catalogue, familiarity)
+    if times is not None and not first_likes_help(X, content, times, seed):
+        times = None
+    learned = fit(X, content, seed, times=times)
+    told = {"seed": seed, "revealed": "any" if times is None else "first"}
+    report = _stored(catalogue, learned, X, epoch, told, taught.skipped, began)
     return replace(report, set_aside=int(aside.sum()))
 
 
@@ -129,18 +134,34 @@ def fit_joined(catalogue: Catalogue, target: "Domain", sources: Sequence["Domain
     return _stored(catalogue, learned, X, epoch, told, 0, began)
 
 
-def _all_likes(interactions: Path | None, people: Iterable[Sequence[str]], rows: Mapping[str, int]) -> tuple[Any, int]:
-    """As `read_likes`, with `people` after those of the file."""
+@dataclass(frozen=True)
+class People:
+    """`likes` csr float32 [people, items]; `times` csr float64 in the same places, seconds since 1970 (the first time
+    that something was liked), None where nobody says; `ids` of the people; `skipped`: lines left out, their item is not
+    in the catalogue."""
+
+    likes: Any
+    times: Any | None
+    ids: list[str]
+    skipped: int
+
+
+def with_told(known: People, lists: Iterable[Sequence[str]], rows: Mapping[str, int]) -> People:
+    """`known`, and more people by the ids that each likes, in the order in which they said so, after all others."""
     from scipy.sparse import csr_matrix, vstack
 
-    lists = [sorted({rows[id_] for id_ in liked if id_ in rows}) for liked in people]
-    ends = np.cumsum([0, *map(len, lists)])
-    columns = np.array([row for own in lists for row in own], np.int64)
-    more = csr_matrix((np.ones(len(columns), np.float32), columns, ends), shape=(len(lists), len(rows)))
-    if interactions is None:
-        return more, 0
-    X, skipped = read_likes(interactions, rows)
-    return vstack([X, more], format="csr"), skipped
+    liked = [list(dict.fromkeys(rows[id_] for id_ in own if id_ in rows)) for own in lists]
+    ends, columns = np.cumsum([0, *map(len, liked)]), np.array([row for own in liked for row in own], np.int64)
+    shape = (len(liked), len(rows))
+    likes = vstack([known.likes, csr_matrix((np.ones(len(columns), np.float32), columns, ends), shape=shape)], "csr")
+    likes.sort_indices()
+    times = known.times
+    if times is not None:
+        place = np.arange(1.0, len(columns) + 1) - np.repeat(ends[:-1], np.diff(ends))
+        latest = times.data.max(initial=0.0)
+        times = vstack([times, csr_matrix((latest + place, columns, ends), shape=shape)], "csr")
+        times.sort_indices()
+    return People(likes, times, known.ids, known.skipped)
 
 
 def content_of(catalogue: Catalogue, familiarity: Floats | None) -> Content:
@@ -152,17 +173,22 @@ def content_of(catalogue: Catalogue, familiarity: Floats | None) -> Content:
 
 
 def read_likes(path: Path, rows: Mapping[str, int]) -> tuple[Any, int]:
-    """(likes csr float32 [people, items], lines left out: their item is not in `rows`). InputError names the line."""
-    X, _, skipped = read_people(path, rows)
-    return X, skipped
+    """(likes csr float32 [people, items], lines left out) of `read_people`."""
+    found = read_people(path, rows)
+    return found.likes, found.skipped
 
 
-def read_people(path: Path, rows: Mapping[str, int]) -> tuple[Any, list[str], int]:
-    """As `read_likes`, and who the people are, by their ids."""
+def read_people(path: Path | None, rows: Mapping[str, int]) -> People:
+    """What people like of the items `rows`, by a CSV file (None: nobody). InputError names the line.
+
+    A column `timestamp` counts if it is one: half of its values above 1e8 (1973).
+    """
     from scipy.sparse import csr_matrix
 
+    if path is None:
+        return People(csr_matrix((0, len(rows)), dtype=np.float32), None, [], 0)
     users: dict[str, int] = {}
-    who, what, ratings, skipped = [], [], [], 0
+    who, what, ratings, clock, skipped = [], [], [], [], 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file)
@@ -174,10 +200,11 @@ def read_people(path: Path, rows: Mapping[str, int]) -> tuple[Any, list[str], in
                 if item is None or not line["user"]:
                     skipped += 1
                     continue
-                try:
-                    ratings.append(float(line.get("rating") or 1))
-                except ValueError:
-                    raise InputError(f"{path}:{table.line_num} rating: {line['rating']!r} is not a number") from None
+                for name, values, usual in (("rating", ratings, 1), ("timestamp", clock, "nan")):
+                    try:
+                        values.append(float(line.get(name) or usual))
+                    except ValueError:
+                        raise InputError(f"{path}:{table.line_num} {name}: {line[name]!r} is not a number") from None
                 who.append(users.setdefault(line["user"], len(users)))
                 what.append(item)
     except FileNotFoundError:
@@ -192,11 +219,17 @@ def read_people(path: Path, rows: Mapping[str, int]) -> tuple[Any, list[str], in
     least = (
         -np.inf if len(values) == 1 else 1 if binary else 4 if values[-1] <= 5 else 8 if values[-1] <= 10 else -np.inf
     )
-    liked = rating >= least
+    liked = np.flatnonzero(rating >= least)
+    times = np.array(clock)[liked]
+    liked = liked[np.argsort(times, kind="stable")]
+    place = np.array(who)[liked] * len(rows) + np.array(what)[liked]
+    place, first = np.unique(place, return_index=True)  # an item that was liked twice counts once
     shape = (len(users), len(rows))
-    X = csr_matrix((np.ones(int(liked.sum()), np.float32), (np.array(who)[liked], np.array(what)[liked])), shape=shape)
-    X.data[:] = 1.0  # an item that was liked twice counts once
-    return X, list(users), skipped
+    at = np.divmod(place, len(rows))
+    times = np.array(clock)[liked][first]
+    real = len(times) and np.isfinite(times).all() and np.median(times) > CLOCK
+    likes = csr_matrix((np.ones(len(place), np.float32), at), shape=shape)
+    return People(likes, csr_matrix((times, at), shape=shape) if real else None, list(users), skipped)
 
 
 def save(learned: Learned, directory: Path, ids: list[str], told: Mapping[str, Any]) -> str:
@@ -236,7 +269,7 @@ def tune_catalogue(catalogue: Catalogue, interactions: Path, *, seed: int = 0) -
     now, _ = state(catalogue.dir)
     if not now:
         raise InputError(f"{catalogue.dir}: nothing is fitted; run `snowmelt fit` first")
-    X, _ = read_likes(interactions, catalogue.rows)
+    X = read_people(interactions, catalogue.rows).likes
     found = tune(X, content_of(catalogue, None), seed)
     if found.ranker is None:
         return now, found

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.retrieval import prior
-from snowmelt.retrieval.fusion import Lesson, Weights, learn
+from snowmelt.retrieval.fusion import Lesson, Weights, learn, ndcg
 from snowmelt.retrieval.learned import DEFAULT, KNOTS, LEAST, NAMES, STRANGE, Learned, fit_behaviour
 from snowmelt.retrieval.transfer import Content
 
@@ -21,6 +21,8 @@ SHOWN = 12  # candidates of a lesson for short lists: one hidden like, the rest 
 PLAYED = 450  # people played as cold in one part; each is played twice in the lessons for "known"
 SMALL = 1500  # people up to which two parts are played
 STRANGERS = 2  # times that a fifth of the items are played as new
+LATEST, FEWEST = 300, 30  # people who arrived last, on whom it is tried whether first likes tell more; at least
+SURE = 1.64  # standard errors that a gain must be above 0 (one-sided p < 0.05)
 BLOCK = 64  # people whose signals are held at a time
 DOUBT = 100  # people that the weights before (of fewer likes, at first of `DEFAULT`) count for beside those that teach
 
@@ -54,6 +56,48 @@ def fit(
         usual, strange = (table.given(familiarity=heard) for table in (DEFAULT, STRANGE))
         tables = {key: _table(lessons[key], strange if key == "new" else usual) for key in keys}
         return Learned(content, fit_behaviour(X, _often(X, least), seed), tables)
+
+
+def first_likes_help(X: Sparse, content: Content, times: Sparse, seed: int = 0) -> bool:
+    """Whether the people who arrive last, known by their first likes, are served better by weights from people who were
+    played with their first likes revealed than by weights from likes in any order, beyond chance. `times` as in `fit`.
+
+    Everything is learned from what was done before the first of them arrived.
+    """
+    from threadpoolctl import threadpool_limits
+
+    some, able = np.flatnonzero(np.diff(X.indptr)), np.flatnonzero(np.diff(X.indptr) >= 2)
+    begins = np.full(X.shape[0], np.inf)
+    begins[some] = np.minimum.reduceat(times.data, X.indptr[some])  # which wants no empty runs
+    latest = able[np.argsort(begins[able], kind="stable")][len(able) - min(LATEST, len(able) // 5) :]
+    if len(latest) < FEWEST:
+        return False
+    before = times.copy()
+    before.data = (before.data < begins[latest].min()).astype(np.float64)
+    before.eliminate_zeros()
+    known = before.astype(np.float32)
+    known.data[:] = 1.0
+    played, others = _parts(known, seed)[0]
+    rows, rng = _often(others, LEAST), np.random.default_rng([seed, 0x1A])
+    if len(rows) < 2:
+        return False
+    with threadpool_limits(1, "blas"):
+        signals = _known_of(_taught(others, rows, content, seed))
+        any_, first, later = ({k: [] for k in KNOTS} for _ in range(3))
+        for order, lessons in ((None, any_), (times, first)):
+            _play(lessons, known, played, signals, rows, rng, first=order)
+        _play(later, X, latest, signals, rows, rng, first=times)
+        gains = []
+        one, other = _table(any_, DEFAULT), _table(first, DEFAULT)
+        for k in KNOTS:
+            for lesson in later[k]:
+                a, b = (
+                    ndcg(sum(table.at(k)[n] * v for n, v in lesson.signals.items()), lesson.hidden, lesson.total)
+                    for table in (one, other)
+                )
+                gains.append(b - a)
+    gain = np.concatenate(gains) if gains else np.zeros(1)
+    return bool(gain.mean() > SURE * gain.std() / np.sqrt(len(latest)))
 
 
 def _often(X: Sparse, least: int) -> Rows:

@@ -180,7 +180,7 @@ class Map:
         """What scores are multiplied with, one after the other: a single [m, u] matrix where that is the less work."""
         right = np.asarray(self.inverse @ self.new.T, np.float32)
         (m, features), u = self.known.shape, len(self.new)
-        return (self.known @ right,) if m * u <= features * (m + u) else (self.known, right)
+        return (np.asarray(self.known @ right, np.float32),) if m * u <= features * (m + u) else (self.known, right)
 
     def __call__(self, scores: NDArray[np.floating]) -> Floats:
         """[..., m] scores of known items -> [..., u] of new ones."""

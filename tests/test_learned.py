@@ -188,3 +188,31 @@ def test_lessons_reveal_the_oldest_likes_first_where_times_are_known() -> None:
     lessons = {k: [] for k in KNOTS}
     _play(lessons, likes, np.arange(3), signals, np.arange(30), np.random.default_rng(0), first=times)
     assert [sorted(set(liked.indices.tolist())) for liked in seen] == [list(range(30 - k, 30)) for k in KNOTS]
+
+
+@pytest.mark.parametrize("first_is_better", [True, False])
+def test_the_latest_people_decide_whether_first_likes_tell_more(town, monkeypatch, tmp_path, first_is_better) -> None:
+    from snowmelt.retrieval import playing
+    from snowmelt.retrieval.learned import NAMES, Weights
+
+    catalogue = Catalogue.open(town[0], Letters())
+    lines = ["user,item,timestamp"]
+    for line in town[1].read_text().splitlines()[1:]:
+        person, item, rating = line.split(",")
+        if rating == "5" and item in catalogue.rows:
+            at = 1_000_000_000 + 100 * int(person[1:]) + int(item[1:])
+            lines += [f"{person},{item},{at}", f"{person},{item},{at + 50}"]
+    for person in range(120, 300):  # enough of them to be the last fifth
+        lines += [f"p{person},i{i},{1_000_000_000 + 100 * person + i}" for i in range(person % 2, 36, 2)]
+    (tmp_path / "dated.csv").write_text("\n".join(lines))
+    read = fitting.read_people(tmp_path / "dated.csv", catalogue.rows)
+    assert read.times is not None and (read.times.data < 1_000_000_000 + 100 * 299 + 40).all()  # the first time counts
+    one = {n: Weights(NAMES, (1,), (tuple(float(n == m) for m in NAMES),)) for n in ("popularity", "lift")}
+    tables = [one["popularity"], one["lift"]] if first_is_better else [one["lift"], one["popularity"]]
+    monkeypatch.setattr(playing, "_table", lambda *_: tables.pop(0))
+    content = fitting.content_of(catalogue, None)
+    assert playing.first_likes_help(read.likes, content, read.times) is first_is_better
+    told = fitting.with_told(read, [["i5", "i3"]], catalogue.rows)
+    assert told.times[300, 3] > told.times[300, 5] > read.times.data.max() and told.likes[300].nnz == 2
+    (tmp_path / "places.csv").write_text("user,item,timestamp\np1,i1,3\np1,i2,4")
+    assert fitting.read_people(tmp_path / "places.csv", catalogue.rows).times is None
