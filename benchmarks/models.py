@@ -1,10 +1,12 @@
 """What models of several sizes know and what they cost: no behaviour at all (scene cold), and behaviour (user cold).
 
-    python benchmarks/models.py DATA MODEL... [--reveal 1,3,5] [--users 0] [--pool 30] [--cache DIR]
+    python benchmarks/models.py DATA MODEL... [--reveal 1,3,5] [--items N] [--users 0] [--pool 30] [--cache DIR]
 
 MODEL: local or gguf:/path. Scene cold, test people: NDCG@10 of what the model has heard of alone, of `snowmelt` with it
 and of `snowmelt-no-llm`, with intervals; and the Spearman correlation of the former with the number of likes. What a
-model says of the titles is kept in the judge's cache: a run that is killed goes on where it was.
+model says of the titles is kept in the judge's cache: a run that is killed goes on where it was. `--items N`: of the
+catalogue only N items, drawn by the hash of their titles, for models that are too slow for all of them; every figure is
+then of the smaller catalogue.
 
 `--users N`: what the likelihood of a candidate's title after the titles of `--reveal` likes adds to the ranking without
 a model for N validation people (user cold), at the weight that calibration finds on one half, seen on the other.
@@ -13,18 +15,33 @@ a model for N validation people (user cold), at the weight that calibration find
 import argparse
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from snowmelt.agent.calibration import POOL, Played, calibrate
-from snowmelt.agent.familiarity import Familiarity, familiarity
+from snowmelt.agent.familiarity import Familiarity, familiarity, spoken
 from snowmelt.agent.llm import open_llm
 from snowmelt.evals.bench import CACHE, Bench, prepare
 from snowmelt.evals.data import Dataset
 from snowmelt.evals.loading import load
 from snowmelt.evals.ours import snowmelt, snowmelt_no_llm
 from snowmelt.evals.statistics import compare, interval
+
+
+def cut(data: Dataset, items: int) -> Dataset:
+    """The same with `items` items. They are the first that `familiarity` reads."""
+    titles = [spoken(str(record["title"])) for record in data.records]
+    order = sorted(range(len(titles)), key=lambda row: sha256(titles[row].encode("utf-8", "replace")).hexdigest())
+    rows = np.sort(np.array(order[:items]))
+    place = np.full(len(titles), -1, np.int32)
+    place[rows] = np.arange(len(rows), dtype=np.int32)
+    kept = place[data.item] >= 0
+    return Dataset(
+        data.name, tuple(data.records[r] for r in rows), data.users, data.user[kept], place[data.item[kept]],
+        data.rating[kept], data.time[kept],
+    )  # fmt: skip
 
 
 def heard_of(bench: Bench, name: str) -> Familiarity:
@@ -43,7 +60,7 @@ def scene(data: Dataset, models: list[str], reveal: list[int], cache: Path) -> N
     place = {name: row for row, name in enumerate(data.names)}
     likes = likes[[place[id_] for id_ in bench.train.ids]]
     without = {k: r.values() for k, r in bench.score(snowmelt_no_llm(bench.train)).items()}
-    say(f"{data.name}, scene cold, {len(bench.people)} test people, NDCG@10 [95%], seed 0\n")
+    say(f"{data.name}, scene cold, {len(data.ids)} items, {len(bench.people)} test people, NDCG@10 [95%], seed 0\n")
     say(f"| model | likes known | {' | '.join(map(str, reveal))} |\n|---|---|{'---|' * len(reveal)}\n")
     say(f"| none | snowmelt-no-llm | {' | '.join(_shown(without[k]) for k in reveal)} |\n")
     for name in models:
@@ -103,11 +120,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--reveal", default="1,3,5")
+    parser.add_argument("--items", type=int)
     parser.add_argument("--users", type=int, default=0)
     parser.add_argument("--pool", type=int, default=POOL)
     parser.add_argument("--cache", type=Path, default=CACHE)
     args = parser.parse_args()
     data, reveal = load(args.data), [int(k) for k in args.reveal.split(",")]
+    data = cut(data, args.items) if args.items else data
     if args.users:
         user(data, args.models, reveal, args.users, args.pool, args.cache)
     else:
