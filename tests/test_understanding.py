@@ -1,9 +1,12 @@
 """What messages mean: on the demo catalogues, real embedder, no model. Dates count from 24 November 2026."""
 
 import json
+import sys
 from datetime import date
 from importlib.resources import files
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from snowmelt.agent import Recommender
@@ -304,3 +307,67 @@ def test_state_is_plain_data(film: Vocabulary) -> None:
     state = apply(Conversation(), understand("no horror tonight, under 2 hours", film, Conversation(), TODAY))
     assert Conversation.model_validate_json(state.model_dump_json()) == state
     assert json.loads(state.model_dump_json())["session"]["constraints"]
+
+
+@pytest.fixture(scope="module")
+def suite() -> ModuleType:
+    """benchmarks/understanding.py, which judges an update by the rules of UTTERANCES.md."""
+    spec = spec_from_file_location("suite", Path(__file__).parent.parent / "benchmarks" / "understanding.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules["suite"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+# Floors, a little below what the tree had on 24 November 2026: development figures, not what a new author would see.
+@pytest.mark.parametrize(
+    ("name", "every", "exact", "link_f1"),
+    [
+        ("dev", 4, 0.92, 0.95), ("dev2", 4, 0.88, 0.94), ("held", 4, 0.90, 0.94), ("held2", 4, 0.60, 0.80),
+        ("dev3_en", 1, 0.87, 0.93), ("dev3_zh", 1, 0.92, 0.95),
+    ],
+)  # fmt: skip
+def test_no_figure_of_the_labelled_utterances_is_lost(
+    suite: ModuleType, film: Vocabulary, shop: Vocabulary, tmp_path: Path, name: str, every: int, exact: float, link_f1: float  # noqa: E501
+) -> None:  # fmt: skip
+    lines = (Path(__file__).parent / "data" / f"utterances_{name}.jsonl").read_text("utf-8").splitlines()
+    part = tmp_path / "part.jsonl"
+    part.write_text("\n".join(lines[::every]), "utf-8")
+    outcomes = suite.run(part, {"films": film.catalogue, "shop": shop.catalogue})
+    assert suite.exact(outcomes) >= exact and suite.link_f1(outcomes) >= link_f1
+    assert sum(o.false_limits for o in outcomes) <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("人民币200元以内", None), ("两百块人民币以内", None), ("不超过两百美元", None), ("预算300块", 300.0),
+        ("under 200 bucks", 200.0),
+    ],
+)  # fmt: skip
+def test_yuan_outright_are_no_euros_and_kuai_are_bucks(shop: Vocabulary, text: str, limit: float | None) -> None:
+    update = read(text, shop)
+    assert limits(update) == (set() if limit is None else {("price", "le", limit)})
+    assert [u[0] for u in update.unchecked] == ([] if limit else ["currency"])
+
+
+def test_whose_words_are_a_command_in_no_list(film: Vocabulary) -> None:
+    assert read("cant decide, you choose for me", film).command == "show"
+    assert read("not my taste at all, what other options are there", film).command == "more"
+    assert read("I work in an office that faces the sea", film).command is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I live above a shop called Moonlight", "we have an oak tree in the garden", "上礼拜刚从敦刻尔克出差回来"],
+)
+def test_what_only_stands_in_a_story_is_no_taste(film: Vocabulary, text: str) -> None:
+    assert read(text, film).empty
+
+
+def test_with_another_embedder_the_cues_decide_alone(film: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(film.catalogue.embedder, "id", "another:1")
+    update = read("no horror, I love Amélie", film)
+    assert names(update) == ({"amelie-2001"}, {"genres=horror"})
+    assert read("cant decide, you choose for me", film).command is None
