@@ -75,7 +75,7 @@ def examples(path: Path, vocabularies: dict[str, Vocabulary]) -> tuple[NDArray[n
     return np.vstack(rows), labels, cues
 
 
-def trained(x: NDArray[np.float32], y: Sequence[str], weight: NDArray[np.float64]) -> NDArray[np.float16]:
+def trained(x: NDArray[np.float32], y: NDArray[np.str_], weight: NDArray[np.float64]) -> NDArray[np.float16]:
     """[features, classes] weights of a multinomial logistic regression; the first sign is the constant."""
     from sklearn.linear_model import LogisticRegression
 

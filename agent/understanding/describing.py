@@ -105,7 +105,7 @@ def _one(text: str, vocabulary: Vocabulary) -> int | None:
     return int(first) if clear else None
 
 
-def _scores(text: str, vocabulary: Vocabulary) -> NDArray[np.float64]:
+def _scores(text: str, vocabulary: Vocabulary) -> NDArray[np.floating]:
     """[items] how near each is to a description: cosine and a little of BM25."""
     catalogue = vocabulary.catalogue
     query = catalogue.embedder.queries([text])[0]

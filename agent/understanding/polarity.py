@@ -97,7 +97,7 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                 general = True
             elif kind == "same" and (before or older):
                 said = [m.state for m in (*older, *before) if m.state not in ("bare", "neutral")]
-                state, last_cue = (said[-1] if said else "like"), element
+                state, last_cue = (said[-1] if said else "like"), element  # type: ignore[assignment]
             elif kind == "hedge":
                 hedged = True
                 if (
