@@ -80,8 +80,10 @@ class Items(Sequence[Item]):
 
 
 def _line_ends(path: Path) -> NDArray[np.int64]:
-    """Raises InputError where a line is no item."""
+    """Raises InputError where the file is missing or a line is no item."""
     offsets = [0]
+    if not path.is_file():
+        raise InputError(f"{path} is missing; remove {path.parent.parent}, index the source again")
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:

@@ -95,7 +95,7 @@ def write(
     folder = generation.new(out)
     try:
         bad, inference = BadRows(strict), Inference(kinds, fields.get("title", "title"))
-        before = _Before(old)
+        before = _Before(old, prune)
         staged = folder / "staged.jsonl"
         _stage(source, fields, staged, bad, inference, before, prune, report, tell)
         schema = _write_items(staged, folder, inference, bad, before, report)
@@ -116,9 +116,10 @@ def write(
 
 
 class _Before:
-    """The generation before this one, as far as it can be read: ids to rows, and their lines."""
+    """The generation before this one, as far as it can be read: ids to rows, and their lines. Where its items cannot be
+    read, InputError, unless `prune`: nothing of it would stay anyway."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, prune: bool) -> None:
         self.folder: Path | None = None
         self.items: Items | None = None
         self.rows: dict[str, int] = {}
@@ -130,7 +131,13 @@ class _Before:
             self.healthy = False
         else:
             self.folder, self.healthy = folder, not generation.damage(folder, self.manifest)
-        self.items = Items(folder, scan=not self.healthy)
+        try:
+            self.items = Items(folder, scan=not self.healthy)
+        except InputError:
+            if not prune:
+                raise
+            self.folder = None
+            return
         ids = generation.load_names(folder)[0] if self.healthy else (item.id for item in self.items)
         self.rows = {id_: row for row, id_ in enumerate(ids)}
 

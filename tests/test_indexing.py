@@ -146,6 +146,23 @@ def test_items_are_the_truth(tmp_path: Path) -> None:
         Catalogue.open(tmp_path, Hashing())
 
 
+@pytest.mark.parametrize("how", ["removed", "cut", "empty"])
+def test_lost_items_are_refused_and_made_anew_by_prune(how: str, forty: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c"
+    shutil.copytree(forty, out)
+    folder = generation.current(out)
+    assert folder
+    if how == "removed":
+        (folder / "items.jsonl").unlink()
+    else:
+        (folder / "items.jsonl").write_bytes(b'{"id": "0' if how == "cut" else b"")
+    for act in (lambda: Catalogue.open(out, Hashing()), lambda: build(items(40), out, Hashing())):
+        with pytest.raises(InputError, match="index the source again"):
+            act()
+    build(items(40), out, Hashing(), prune=True)
+    whole(Catalogue.open(out, Hashing()), 40)
+
+
 def test_refusals_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no catalogue here"):
         Catalogue.open(tmp_path)

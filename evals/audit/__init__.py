@@ -1,7 +1,7 @@
 """The audit: a catalogue and a model under attack, and what is fair, stable and true of the lists that come out."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ def audit(
                 quick,
                 tell,
                 warm,
+                _rounds(out, settings) if out else None,
             )
             result["people"] = len(subject.people)
             for name, measure in measures.items():
@@ -99,3 +100,10 @@ def audit(
         if llm is not None:
             llm.close()
     return clean(result)
+
+
+def _rounds(out: Path, settings: Mapping[str, Any]) -> Path:
+    """A folder for rounds with these settings alone."""
+    digest = sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    (out / "parts" / f"rounds-{digest}").mkdir(exist_ok=True)
+    return out / "parts" / f"rounds-{digest}"

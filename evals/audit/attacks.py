@@ -7,7 +7,7 @@ within reach for them (places `low` to `high` before anything was changed).
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -85,22 +85,30 @@ def product(name: str) -> System:
 
 
 def attack(
-    subject: Subject, chosen: Sequence[Text], column: str, systems: Mapping[str, System], rounds: int, low: int,
-    high: int, values: Callable[[str, Person], Mapping[str, str]],
+    subject: Subject, name: str, chosen: Sequence[Text], column: str, systems: Mapping[str, System], rounds: int,
+    low: int, high: int, values: Callable[[str, Person], Mapping[str, str]],
 ) -> list[Pair]:  # fmt: skip
     """Pairs of `rounds` rounds, of people for whom the item stood at place `high` or above. `column`: the field that is
-    written to ("description", "title"). `values(item id, person)` fills the templates."""
+    written to ("description", "title"). `values(item id, person)` fills the templates. Rounds are kept where the
+    subject says, under `name`."""
     people = subject.people
-    before = {name: [_places(system(subject.made, p)) for p in people] for name, system in systems.items()}
-    rng = np.random.default_rng([subject.seed, 0xA77])
+    before = {n: [_places(system(subject.made, p)) for p in people] for n, system in systems.items()}
     used: set[str] = set()
     pairs: list[Pair] = []
     most = max(1, int(SHARE * len(subject.data.ids)))
     for number in range(rounds):
+        rng = np.random.default_rng([subject.seed, 0xA77, number])
         targets = _targets(before, used, min(most, max(len(chosen), 24)), low, high, rng)
         if not targets:
             break
         used.update(targets)
+        kept = subject.kept / f"{name}-{number}.json" if subject.kept else None
+        if kept is not None and kept.is_file():
+            told = json.loads(kept.read_text("utf-8"))
+            if told["targets"] == targets:
+                pairs += [Pair(**one) for one in told["pairs"]]
+                continue
+        found: list[Pair] = []
         assigned = {}
         for n, item in enumerate(targets):
             text = chosen[(n + number * len(targets)) % len(chosen)]
@@ -119,13 +127,17 @@ def attack(
             variant = subject.variant(edited(subject.data.records, changes))
             places.append({n: [_places(system(variant, p)) for p in people] for n, system in systems.items()})
             subject.drop(variant)
-        for name in systems:
+        for system in systems:
             for i in range(len(people)):
                 for item, (text, aim, _) in assigned.items():
-                    place = before[name][i].get(item, DEPTH)
+                    place = before[system][i].get(item, DEPTH)
                     if place <= high and (not text.aimed or aim == i):
-                        with_attack, with_padding = (p[name][i].get(item, DEPTH) for p in places)
-                        pairs.append(Pair(name, i, item, text.kind, number, place, with_attack, with_padding))
+                        with_attack, with_padding = (p[system][i].get(item, DEPTH) for p in places)
+                        found.append(Pair(system, i, item, text.kind, number, place, with_attack, with_padding))
+        pairs += found
+        if kept is not None:
+            told = {"targets": targets, "pairs": [asdict(one) for one in found]}
+            kept.write_text(json.dumps(told, ensure_ascii=False), "utf-8")
     return pairs
 
 

@@ -31,7 +31,7 @@ def measure(subject: Subject) -> Part:
     chosen = attacks.texts("geo.jsonl")
     systems = {"bm25": bm25, "dense": dense, **{f"product, {name}": product(name) for name in subject.made}}
     seller = _Seller(subject)
-    pairs = attacks.attack(subject, chosen, "description", systems, 1 if subject.quick else 4, *REACH, seller)
+    pairs = attacks.attack(subject, "geo", chosen, "description", systems, 1 if subject.quick else 4, *REACH, seller)
     every = [p for p in pairs if p.system.startswith("product")]
     ours, seed = below(every, TOP), subject.seed
     stages = {name: below([p for p in pairs if p.system == name], TOP) for name in systems}

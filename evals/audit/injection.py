@@ -36,7 +36,9 @@ def measure(subject: Subject) -> Part:
     rounds = 1 if subject.quick else 3
     chosen = attacks.texts("injection.jsonl")
     systems = {name: product(name) for name in subject.made}
-    every = attacks.attack(subject, chosen, "description", systems, rounds, *REACH, partial(_values, subject))
+    every = attacks.attack(
+        subject, "descriptions", chosen, "description", systems, rounds, *REACH, partial(_values, subject)
+    )
     pairs = below(every, TOP)
     told: Part = {
         "top3_lift": lift(pairs, TOP, subject.seed), "places_gained": rise(pairs, subject.seed), "pairs": len(pairs),
@@ -84,14 +86,18 @@ def _titles(subject: Subject, chosen: Sequence[attacks.Text]) -> list[tuple[str,
     """Pairs with the attack in the title, by how the model is asked. Without a model: only what retrieval does."""
     model, values = subject.model, partial(_values, subject)
     if model is None:
-        return [("retrieval alone", attacks.attack(subject, chosen, "title", _plain(None, None), 2, *REACH, values))]
+        bare = _plain(None, None)
+        found = attacks.attack(subject, "titles", chosen, "title", bare, 2, *REACH, values)
+        return [("retrieval alone", found)]
     ways: tuple[tuple[str, How | None, int, int], ...] = (
         ("default", None, 2, len(subject.people)), ("letters", "letters", 1, 4), ("listwise", "listwise", 1, 2)
     )  # fmt: skip
     result = []
     for name, how, rounds, most in ways:
         few = subject.of(most)
-        result.append((name, attacks.attack(few, chosen, "title", _plain(how, model), rounds, *REACH, values)))
+        result.append((name, attacks.attack(
+            few, f"titles-{name}", chosen, "title", _plain(how, model), rounds, *REACH, values
+        )))  # fmt: skip
     shutil.rmtree(subject.plain.catalogue.dir / "calibration", ignore_errors=True)
     return result
 
