@@ -2,7 +2,7 @@
 
     python benchmarks/understanding.py tests/data/utterances_dev.jsonl [--failures]
     python benchmarks/understanding.py --redial /work/shared/data/redial
-    python benchmarks/understanding.py --speed
+    python benchmarks/understanding.py --speed [--fill local]
 
 Intervals are 95 % bootstrap intervals over utterances (or dialogues), 2,000 draws, seed 0. Matching rules stand in
 tests/data/UTTERANCES.md.
@@ -396,8 +396,9 @@ def _opinions(dialogue: dict[str, Any], vocabulary: Vocabulary) -> list[tuple[fl
     return out
 
 
-def speed(count: int = 10_000) -> str:
-    """One turn's understanding and question choice on `count` items made of the demo films, 20 turns of each kind."""
+def speed(model: str | None, count: int = 10_000) -> str:
+    """One turn's understanding and question choice on `count` items made of the demo films, 120 messages; with a model
+    also whole replies to 40 of them, by the clock."""
     from dataclasses import replace
 
     from snowmelt.agent.questions import grounds_of, next_question
@@ -438,10 +439,21 @@ def speed(count: int = 10_000) -> str:
         parts.append((middle - start, time.process_time() - middle))
     p = np.array(parts) * 1000
     total = p.sum(1)
+    replies = ""
+    if model:
+        from snowmelt.agent import Recommender
+        from snowmelt.agent.llm import open_llm
+
+        recommender, waits = Recommender(catalogue, open_llm(model)), []
+        for text in texts[:40]:
+            start = time.perf_counter()
+            recommender.reply(Conversation(), text)
+            waits.append((time.perf_counter() - start) * 1000)
+        replies = f"; whole replies with {model} p50 {np.median(waits):.0f} p95 {np.quantile(waits, 0.95):.0f} ms"
     return (
         f"{count} items, {len(texts)} turns, time of the processor: understanding p50 {np.median(p[:, 0]):.1f} p95 {np.quantile(p[:, 0], 0.95):.1f} ms, "  # noqa: E501
         f"question p50 {np.median(p[:, 1]):.1f} p95 {np.quantile(p[:, 1], 0.95):.1f} ms, turn p50 {np.median(total):.1f} p95 {np.quantile(total, 0.95):.1f} ms; "  # noqa: E501
-        f"vocabulary made in {made:.1f} s"
+        f"vocabulary made in {made:.1f} s{replies}"
     )
 
 
@@ -458,7 +470,7 @@ def main() -> None:
         part, parts = map(int, args.part.split("/"))
         sys.stdout.write(redial(args.redial, part, parts) + "\n")
     if args.speed:
-        sys.stdout.write(speed() + "\n")
+        sys.stdout.write(speed(args.fill) + "\n")
     if args.file:
         outcomes = run(args.file, demo_catalogues(), _filling(args.fill) if args.fill else understand)
         if args.failures:
