@@ -102,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser("fit", help="learn from what people did before")
     fit.add_argument("directory", type=Path, metavar="DIR", help="a catalogue made by `snowmelt index`")
     fit.add_argument("interactions", type=Path, metavar="CSV", nargs="?", help="user, item and, if there, rating, time")
+    fit.add_argument(
+        "--event", metavar="KIND", help="what counts as a like in a column event (others: as far as they help)"
+    )
     fit.add_argument("--feedback", metavar="URL", help="also from the people of a service (its --users)")
     fit.add_argument("--catalogue", metavar="NAME", help="what the service calls it (default: the name of DIR)")
     fit.add_argument("--roll-back", action="store_true", help="go back to what was learned before")

@@ -31,12 +31,15 @@ def fit(args: Namespace) -> int:
     if args.feedback is not None:
         people = list(_likes(args.feedback, args.catalogue or args.directory.resolve().name))
     known = familiarity.stored(catalogue.dir, catalogue.titles)
-    learned = fitting.fit_catalogue(
-        catalogue, args.interactions, people=people, familiarity=known.trusted if known is not None else None
-    )
+    heard = known.trusted if known is not None else None
+    learned = fitting.fit_catalogue(catalogue, args.interactions, people=people, familiarity=heard, event=args.event)
     skipped = f", {learned.skipped:,} rows of other items skipped" if learned.skipped else ""
     if learned.set_aside:
         skipped += f", {learned.set_aside:,} people set aside as a co-ordinated group"
+    skipped += "".join(
+        f", {name} of {share:.0%} of the people beside" if share else f", {name} does not help"
+        for name, share in learned.beside.items()
+    )
     sys.stdout.write(
         f"{learned.version}: {learned.likes:,} likes of {learned.people:,} people, {learned.items:,} items, "
         f"{learned.new_items:,} that nobody liked yet{skipped} ({learned.seconds:.1f} s)\n"

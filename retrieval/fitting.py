@@ -3,13 +3,12 @@
 Keyed by item id, so that it outlives a new index: items that are gone are left out, new ones inherit by content.
 """
 
-import csv
 import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +25,7 @@ from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.fusion import Weights
 from snowmelt.retrieval.learned import Behaviour, Learned
 from snowmelt.retrieval.locking import locked
+from snowmelt.retrieval.people import read_likes, read_people, with_told
 from snowmelt.retrieval.transfer import Content, content, extended
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ Floats = NDArray[np.float32]
 
 FORMAT = 3
 KEPT = 5  # versions; older ones are removed by the next fit
-CLOCK = 1e8  # seconds since 1970 above which a number is a time and not a position
 FEWEST = 20  # people with two likes; with fewer there is nothing to learn
 
 
 @dataclass(frozen=True)
 class FitReport:
     """`weights`: signal -> {likes known: weight}. `skipped`: rows whose item is not in the catalogue. `set_aside`:
-    people who look like a group made up to push something (`coordinated`); nothing is learned from them."""
+    people who look like a group made up to push something (`coordinated`); nothing is learned from them. `beside`:
+    another kind of event -> the share of people whose events of that kind are learned from (see `kinds`)."""
 
     version: str
     people: int
@@ -54,11 +54,12 @@ class FitReport:
     seconds: float
     weights: Mapping[str, Mapping[int, float]]
     set_aside: int = 0
+    beside: Mapping[str, float] = field(default_factory=dict)
 
 
 def fit_catalogue(
     catalogue: Catalogue, interactions: Path | None = None, *, people: Iterable[Sequence[str]] = (), seed: int = 0,
-    familiarity: Floats | None = None,
+    familiarity: Floats | None = None, event: str | None = None,
 ) -> FitReport:  # fmt: skip
     """Fit on a CSV with columns user, item and perhaps rating, store it as the next version and use it.
 
@@ -66,15 +67,18 @@ def fit_catalogue(
     (`arrivals`) counts no more: it is here, or it is gone.
 
     A row is a like unless it has a rating: then from 4 of 5, 8 of 10 or 1 of 1; other scales (play counts) are likes
-    throughout. `familiarity` [items]: a language model's, if there is one. Raises InputError for a file that cannot be
-    used and where `snowmelt[fit]` is not installed.
+    throughout. `event`: the kind that counts as a like, where the file has a column event, type or action; rows of
+    other kinds speak beside likes as far as they help to find held-out likes (`kinds`). `familiarity` [items]: a
+    language model's, if there is one. Raises InputError for a file that cannot be used and where `snowmelt[fit]` is not
+    installed.
     """
     _installed()
+    from snowmelt.retrieval.kinds import weighed
     from snowmelt.retrieval.playing import first_likes_help, fit
 
     began = time.monotonic()
     epoch = arrivals.next_epoch(catalogue.dir)
-    taught = with_told(read_people(interactions, catalogue.rows), people, catalogue.rows)
+    taught = with_told(read_people(interactions, catalogue.rows, event), people, catalogue.rows)
     aside = coordinated(taught.likes, catalogue.vectors, seed)
     X, times = taught.likes[~aside], None if taught.times is None else taught.times[~aside]
     able = int((np.diff(X.indptr) >= 2).sum())
@@ -84,17 +88,28 @@ def fit_catalogue(
     content = content_of(catalogue, familiarity)
     if times is not None and not first_likes_help(X, content, times, seed):
         times = None
-    learned = fit(X, content, seed, times=times)
-    told = {"seed": seed, "revealed": "any" if times is None else "first"}
-    report = _stored(catalogue, learned, X, epoch, told, taught.skipped, began)
-    return replace(report, set_aside=int(aside.sum()))
+    more, shares = weighed(X, {name: done[~aside] for name, done in taught.beside.items()}, content, seed)
+    learned = fit(X, content, seed, times=times, more=more)
+    told = {"seed": seed, "revealed": "any" if times is None else "first", "beside": shares}
+    report = _stored(catalogue, learned, X, epoch, told, taught.skipped, began, more)
+    return replace(report, set_aside=int(aside.sum()), beside=shares)
 
 
 def _stored(
-    catalogue: Catalogue, learned: Learned, X: Any, epoch: int, told: Mapping[str, Any], skipped: int, began: float
+    catalogue: Catalogue,
+    learned: Learned,
+    X: Any,
+    epoch: int,
+    told: Mapping[str, Any],
+    skipped: int,
+    began: float,
+    more: Any | None = None,
 ) -> FitReport:
-    lengths = np.diff(X[:, learned.behaviour.rows].indptr)
+    """`X` the likes and `more` the other events that `learned` was fitted on."""
+    rows = learned.behaviour.rows
+    lengths = np.concatenate([np.diff(m[:, rows].indptr) for m in (X, more) if m is not None])
     told = {
+        "taught": len(lengths),
         "epoch": epoch,
         "liking": int((lengths > 0).sum()),
         "weight": float((lengths[lengths > 0] ** -0.5).sum()),
@@ -134,102 +149,12 @@ def fit_joined(catalogue: Catalogue, target: "Domain", sources: Sequence["Domain
     return _stored(catalogue, learned, X, epoch, told, 0, began)
 
 
-@dataclass(frozen=True)
-class People:
-    """`likes` csr float32 [people, items]; `times` csr float64 in the same places, seconds since 1970 (the first time
-    that something was liked), None where nobody says; `ids` of the people; `skipped`: lines left out, their item is not
-    in the catalogue."""
-
-    likes: Any
-    times: Any | None
-    ids: list[str]
-    skipped: int
-
-
-def with_told(known: People, lists: Iterable[Sequence[str]], rows: Mapping[str, int]) -> People:
-    """`known`, and more people by the ids that each likes, in the order in which they said so, after all others."""
-    from scipy.sparse import csr_matrix, vstack
-
-    liked = [list(dict.fromkeys(rows[id_] for id_ in own if id_ in rows)) for own in lists]
-    ends, columns = np.cumsum([0, *map(len, liked)]), np.array([row for own in liked for row in own], np.int64)
-    shape = (len(liked), len(rows))
-    likes = vstack([known.likes, csr_matrix((np.ones(len(columns), np.float32), columns, ends), shape=shape)], "csr")
-    likes.sort_indices()
-    times = known.times
-    if times is not None:
-        place = np.arange(1.0, len(columns) + 1) - np.repeat(ends[:-1], np.diff(ends))
-        latest = times.data.max(initial=0.0)
-        times = vstack([times, csr_matrix((latest + place, columns, ends), shape=shape)], "csr")
-        times.sort_indices()
-    return People(likes, times, known.ids, known.skipped)
-
-
 def content_of(catalogue: Catalogue, familiarity: Floats | None) -> Content:
     """The catalogue's vectors and attribute values as `transfer` reads them."""
     kinds = {n: a.kind for n, a in catalogue.schema.attributes.items()}
     used = {n for n, kind in kinds.items() if kind in ("category", "list", "number")}
     told = [{n: v for n, v in item.attributes.items() if n in used} for item in catalogue.items]
     return content(catalogue.vectors, told, catalogue.lexical, familiarity)
-
-
-def read_likes(path: Path, rows: Mapping[str, int]) -> tuple[Any, int]:
-    """(likes csr float32 [people, items], lines left out) of `read_people`."""
-    found = read_people(path, rows)
-    return found.likes, found.skipped
-
-
-def read_people(path: Path | None, rows: Mapping[str, int]) -> People:
-    """What people like of the items `rows`, by a CSV file (None: nobody). InputError names the line.
-
-    A column `timestamp` counts if it is one: half of its values above 1e8 (1973).
-    """
-    from scipy.sparse import csr_matrix
-
-    if path is None:
-        return People(csr_matrix((0, len(rows)), dtype=np.float32), None, [], 0)
-    users: dict[str, int] = {}
-    who, what, ratings, clock, skipped = [], [], [], [], 0
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file)
-            missing = {"user", "item"} - set(table.fieldnames or ())
-            if missing:
-                raise InputError(f"{path}:1 has no column {sorted(missing)[0]!r}; the header must name user and item")
-            for line in table:
-                item = rows.get((line["item"] or "").strip())
-                if item is None or not line["user"]:
-                    skipped += 1
-                    continue
-                for name, values, usual in (("rating", ratings, 1), ("timestamp", clock, "nan")):
-                    try:
-                        values.append(float(line.get(name) or usual))
-                    except ValueError:
-                        raise InputError(f"{path}:{table.line_num} {name}: {line[name]!r} is not a number") from None
-                who.append(users.setdefault(line["user"], len(users)))
-                what.append(item)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; give a CSV with the columns user and item") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as CSV in UTF-8 ({error})") from None
-    if not who:
-        raise InputError(f"{path}: no row names an item of this catalogue ({skipped} rows); are the ids the same?")
-    rating = np.array(ratings)
-    values = np.unique(rating)
-    binary = set(values.tolist()) <= {0.0, 1.0}
-    least = (
-        -np.inf if len(values) == 1 else 1 if binary else 4 if values[-1] <= 5 else 8 if values[-1] <= 10 else -np.inf
-    )
-    liked = np.flatnonzero(rating >= least)
-    times = np.array(clock)[liked]
-    liked = liked[np.argsort(times, kind="stable")]
-    place = np.array(who)[liked] * len(rows) + np.array(what)[liked]
-    place, first = np.unique(place, return_index=True)  # an item that was liked twice counts once
-    shape = (len(users), len(rows))
-    at = np.divmod(place, len(rows))
-    times = np.array(clock)[liked][first]
-    real = len(times) and np.isfinite(times).all() and np.median(times) > CLOCK
-    likes = csr_matrix((np.ones(len(place), np.float32), at), shape=shape)
-    return People(likes, csr_matrix((times, at), shape=shape) if real else None, list(users), skipped)
 
 
 def save(learned: Learned, directory: Path, ids: list[str], told: Mapping[str, Any]) -> str:
@@ -269,7 +194,7 @@ def tune_catalogue(catalogue: Catalogue, interactions: Path, *, seed: int = 0) -
     now, _ = state(catalogue.dir)
     if not now:
         raise InputError(f"{catalogue.dir}: nothing is fitted; run `snowmelt fit` first")
-    X = read_people(interactions, catalogue.rows).likes
+    X, _ = read_likes(interactions, catalogue.rows)
     found = tune(X, content_of(catalogue, None), seed)
     if found.ranker is None:
         return now, found
@@ -391,7 +316,7 @@ def stored(catalogue: Catalogue, familiarity: Floats | None = None, own: Content
 
         ranker = Ranker.load(folder / "ranker.txt", manifest["tuned"])
     learned = Learned(content, behaviour, tables, elsewhere, extra, ranker, manifest["people"])
-    fitted = Fitted(manifest["people"], manifest["liking"], manifest["weight"])
+    fitted = Fitted(manifest.get("taught", manifest["people"]), manifest["liking"], manifest["weight"])
     return Stored(version, learned, manifest["epoch"], fitted)
 
 

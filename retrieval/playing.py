@@ -38,6 +38,7 @@ def fit(
     domains: Sequence[str] | None = None,
     least: int = LEAST,
     times: Sparse | None = None,
+    more: Sparse | None = None,
 ) -> Learned:
     """Fit on likes `X` csr float32 [people, items], of which at least two people have two likes.
 
@@ -45,17 +46,20 @@ def fit(
     csr float64, in the same places as `X`: when each like was, if the people to be met are known by their first likes.
     Those are the popular ones, and what follows is not: on ml-100k in order of time NDCG@10 of 90 validation people is
     0.331 without and 0.394 with `times`; where likes are told in any order, 0.532 without, and 0.511 with half of the
-    lessons in this order (480 warm people).
+    lessons in this order (480 warm people). `more` csr [people * kinds, items]: what else the same people did, which
+    teaches like others' likes (see `kinds`).
     """
+    from scipy.sparse import vstack
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, "blas"):  # its matrices are small: on busy cores more threads cost three times the work
-        lessons = _lessons(X, content, seed, domains, least, times)
+        lessons = _lessons(X, content, seed, domains, least, times, more)
         keys = ("known", "new", "shown", *sorted(lessons))
         heard = HEARD * FEW / (FEW + X.shape[0]) if content.familiarity.any() else 0.0
         usual, strange = (table.given(familiarity=heard) for table in (DEFAULT, STRANGE))
         tables = {key: _table(lessons[key], strange if key == "new" else usual) for key in keys}
-        return Learned(content, fit_behaviour(X, _often(X, least), seed), tables)
+        whole = X if more is None else vstack([X, more], "csr")
+        return Learned(content, fit_behaviour(whole, often(X, least), seed), tables)
 
 
 def first_likes_help(X: Sparse, content: Content, times: Sparse, seed: int = 0) -> bool:
@@ -77,65 +81,70 @@ def first_likes_help(X: Sparse, content: Content, times: Sparse, seed: int = 0) 
     before.eliminate_zeros()
     known = before.astype(np.float32)
     known.data[:] = 1.0
-    played, others = _parts(known, seed)[0]
-    rows, rng = _often(others, LEAST), np.random.default_rng([seed, 0x1A])
+    played, others = parts(known, seed)[0]
+    rows, rng = often(others, LEAST), np.random.default_rng([seed, 0x1A])
     if len(rows) < 2:
         return False
     with threadpool_limits(1, "blas"):
-        signals = _known_of(_taught(others, rows, content, seed))
+        signals = known_of(taught(others, rows, content, seed))
         any_, first, later = ({k: [] for k in KNOTS} for _ in range(3))
         for order, lessons in ((None, any_), (times, first)):
-            _play(lessons, known, played, signals, rows, rng, first=order)
-        _play(later, X, latest, signals, rows, rng, first=times)
-        gains = []
+            play(lessons, known, played, signals, rows, rng, first=order)
+        play(later, X, latest, signals, rows, rng, first=times)
         one, other = _table(any_, DEFAULT), _table(first, DEFAULT)
-        for k in KNOTS:
-            for lesson in later[k]:
-                a, b = (
-                    ndcg(sum(table.at(k)[n] * v for n, v in lesson.signals.items()), lesson.hidden, lesson.total)
-                    for table in (one, other)
-                )
-                gains.append(b - a)
+    gains = [found(other.at(k), lesson) - found(one.at(k), lesson) for k in KNOTS for lesson in later[k]]
     gain = np.concatenate(gains) if gains else np.zeros(1)
     return bool(gain.mean() > SURE * gain.std() / np.sqrt(len(latest)))
 
 
-def _often(X: Sparse, least: int) -> Rows:
+def found(weights: Mapping[str, float], lesson: Lesson) -> Floats:
+    """NDCG@10 of each person of a lesson at these weights of its signals."""
+    total = np.sum([weights[name] * values for name, values in lesson.signals.items()], axis=0)
+    return ndcg(total, lesson.hidden, lesson.total)
+
+
+def often(X: Sparse, least: int) -> Rows:
     return np.flatnonzero(prior.popularity(X) >= least).astype(np.int64)
 
 
 def _lessons(
-    X: Sparse, content: Content, seed: int, domains: Sequence[str] | None, least: int, times: Sparse | None
+    X: Sparse,
+    content: Content,
+    seed: int,
+    domains: Sequence[str] | None,
+    least: int,
+    times: Sparse | None,
+    more: Sparse | None,
 ) -> dict[str, dict[int, list[Lesson]]]:
     """For each table the lessons at each knot; see `fit`."""
     lessons: dict[str, dict[int, list[Lesson]]] = defaultdict(lambda: {k: [] for k in KNOTS})
-    parts = _parts(X, seed)
-    for part, (played, others) in enumerate(parts):
-        rows = _often(others, least)
+    apart = parts(X, seed, more)
+    for part, (played, others) in enumerate(apart):
+        rows = often(others, least)
         if len(rows) < 2:
             continue
         rng = np.random.default_rng([seed, part])
-        taught = _taught(others, rows, content, seed)
+        model = taught(others, rows, content, seed)
         for _ in range(2):
-            _play(lessons["known"], X, played, _known_of(taught), rows, rng, first=times)
+            play(lessons["known"], X, played, known_of(model), rows, rng, first=times)
         if part:
             continue
         every = np.arange(X.shape[1])
-        _play(lessons["shown"], X, played, taught.every, every, rng, drawn=prior.popularity(X))
+        play(lessons["shown"], X, played, model.every, every, rng, drawn=prior.popularity(X))
         for name in sorted(set(domains or ())):
             inside = np.flatnonzero(np.asarray(domains, object) == name)
-            _play(lessons[f"to {name}"], X, played, partial(_every_of, taught, inside), inside, rng, apart=inside)
-            _play(lessons[f"in {name}"], X, played, partial(_every_of, taught, inside), inside, rng)
+            play(lessons[f"to {name}"], X, played, partial(_every_of, model, inside), inside, rng, apart=inside)
+            play(lessons[f"in {name}"], X, played, partial(_every_of, model, inside), inside, rng)
         liked = rng.permutation(np.flatnonzero(prior.popularity(X)))
         for fresh in map(np.sort, np.array_split(liked, 5)[:STRANGERS]):
             left = np.setdiff1d(rows, fresh)
             if len(left) > 1 and len(fresh):
-                taught = _taught(others, left, content, seed)
-                _play(lessons["new"], X, played, _new_of(taught, fresh), fresh, rng, apart=fresh)
+                model = taught(others, left, content, seed)
+                play(lessons["new"], X, played, _new_of(model, fresh), fresh, rng, apart=fresh)
     return lessons
 
 
-def _taught(X: Sparse, rows: Rows, content: Content, seed: int) -> Learned:
+def taught(X: Sparse, rows: Rows, content: Content, seed: int) -> Learned:
     return Learned(content, fit_behaviour(X, rows, seed), {"known": DEFAULT, "new": STRANGE})
 
 
@@ -143,13 +152,13 @@ def _every_of(learned: Learned, inside: Rows, liked: Sparse) -> dict[str, Floats
     return {name: values[:, inside] for name, values in learned.every(liked).items()}
 
 
-def _known_of(learned: Learned) -> Callable[[Sparse], dict[str, Floats]]:
+def known_of(learned: Learned) -> Callable[[Sparse], dict[str, Floats]]:
     home = learned.content.at(learned.behaviour.rows)
     return lambda liked: learned.known(liked, learned.content.signals(liked, home))
 
 
 def _new_of(learned: Learned, fresh: Rows) -> Callable[[Sparse], dict[str, Floats]]:
-    known, place = _known_of(learned), np.searchsorted(learned.new_rows, fresh)
+    known, place = known_of(learned), np.searchsorted(learned.new_rows, fresh)
     strangers = learned.content.at(learned.new_rows)
 
     def signals(liked: Sparse) -> dict[str, Floats]:
@@ -159,15 +168,26 @@ def _new_of(learned: Learned, fresh: Rows) -> Callable[[Sparse], dict[str, Float
     return signals
 
 
-def _parts(X: Sparse, seed: int) -> list[tuple[Rows, Sparse]]:
-    """(people to play, likes of all others): a fifth of those with two likes, twice where there are few."""
+def parts(X: Sparse, seed: int, more: Sparse | None = None) -> list[tuple[Rows, Sparse]]:
+    """(people to play, likes of all others and the rows of `more` that are not theirs): a fifth of those with two
+    likes, twice where there are few."""
+    from scipy.sparse import vstack
+
     able = np.random.default_rng([seed, 0xF0]).permutation(np.flatnonzero(np.diff(X.indptr) >= 2))
     size = max(1, min(len(able) // 5, PLAYED))
     chosen = [able[part * size : (part + 1) * size] for part in range(2 if len(able) <= SMALL else 1)]
-    return [(played, X[np.setdiff1d(np.arange(X.shape[0]), played)]) for played in chosen]
+    found = []
+    for played in chosen:
+        apart = np.ones(X.shape[0], bool)
+        apart[played] = False
+        others = X[apart]
+        if more is not None:
+            others = vstack([others, more[np.tile(apart, more.shape[0] // len(apart))]], "csr")
+        found.append((played, others))
+    return found
 
 
-def _play(
+def play(
     lessons: dict[int, list[Lesson]], X: Sparse, played: Rows,
     signals: Callable[[Sparse], Mapping[str, Floats]], rows: Rows, rng: np.random.Generator,
     apart: Rows | None = None, drawn: Floats | None = None, first: Sparse | None = None,

@@ -175,7 +175,7 @@ def test_few_people_let_a_models_familiarity_speak_and_without_it_nothing_change
 
 def test_lessons_reveal_the_oldest_likes_first_where_times_are_known() -> None:
     from snowmelt.retrieval.learned import KNOTS
-    from snowmelt.retrieval.playing import _play
+    from snowmelt.retrieval.playing import play
 
     likes = sparse.csr_matrix(np.ones((3, 30), np.float32))
     times = sparse.csr_matrix(np.tile(np.arange(30.0)[::-1] + 1, (3, 1)))
@@ -186,7 +186,7 @@ def test_lessons_reveal_the_oldest_likes_first_where_times_are_known() -> None:
         return {n: np.zeros(liked.shape, np.float32) for n in ("popularity",)}
 
     lessons = {k: [] for k in KNOTS}
-    _play(lessons, likes, np.arange(3), signals, np.arange(30), np.random.default_rng(0), first=times)
+    play(lessons, likes, np.arange(3), signals, np.arange(30), np.random.default_rng(0), first=times)
     assert [sorted(set(liked.indices.tolist())) for liked in seen] == [list(range(30 - k, 30)) for k in KNOTS]
 
 
@@ -213,6 +213,10 @@ def test_the_latest_people_decide_whether_first_likes_tell_more(town, monkeypatc
     content = fitting.content_of(catalogue, None)
     assert playing.first_likes_help(read.likes, content, read.times) is first_is_better
     told = fitting.with_told(read, [["i5", "i3"]], catalogue.rows)
-    assert told.times[300, 3] > told.times[300, 5] > read.times.data.max() and told.likes[300].nnz == 2
+    assert (
+        told.times is not None
+        and told.times[300, 3] > told.times[300, 5] > read.times.data.max()
+        and told.likes[300].nnz == 2
+    )
     (tmp_path / "places.csv").write_text("user,item,timestamp\np1,i1,3\np1,i2,4")
     assert fitting.read_people(tmp_path / "places.csv", catalogue.rows).times is None
