@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument("--feedback", metavar="URL", help="also from the people of a service (its --users)")
     fit.add_argument("--catalogue", metavar="NAME", help="what the service calls it (default: the name of DIR)")
+    fit.add_argument("--wary", action="store_true", help="learn nothing from groups who look made up to push something")
     fit.add_argument("--roll-back", action="store_true", help="go back to what was learned before")
 
     transfer = commands.add_parser("transfer", help="use what people like elsewhere, if that helps here")

@@ -32,7 +32,9 @@ def fit(args: Namespace) -> int:
         people = list(_likes(args.feedback, args.catalogue or args.directory.resolve().name))
     known = familiarity.stored(catalogue.dir, catalogue.titles)
     heard = known.trusted if known is not None else None
-    learned = fitting.fit_catalogue(catalogue, args.interactions, people=people, familiarity=heard, event=args.event)
+    learned = fitting.fit_catalogue(
+        catalogue, args.interactions, people=people, familiarity=heard, event=args.event, wary=args.wary
+    )
     skipped = f", {learned.skipped:,} rows of other items skipped" if learned.skipped else ""
     if learned.set_aside:
         skipped += f", {learned.set_aside:,} people set aside as a co-ordinated group"

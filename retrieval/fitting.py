@@ -59,7 +59,7 @@ class FitReport:
 
 def fit_catalogue(
     catalogue: Catalogue, interactions: Path | None = None, *, people: Iterable[Sequence[str]] = (), seed: int = 0,
-    familiarity: Floats | None = None, event: str | None = None,
+    familiarity: Floats | None = None, event: str | None = None, wary: bool = False,
 ) -> FitReport:  # fmt: skip
     """Fit on a CSV with columns user, item and perhaps rating, store it as the next version and use it.
 
@@ -69,7 +69,8 @@ def fit_catalogue(
     A row is a like unless it has a rating: then from 4 of 5, 8 of 10 or 1 of 1; other scales (play counts) are likes
     throughout. `event`: the kind that counts as a like, where the file has a column event, type or action; rows of
     other kinds speak beside likes as far as they help to find held-out likes (`kinds`). `familiarity` [items]: a
-    language model's, if there is one. Raises InputError for a file that cannot be used and where `snowmelt[fit]` is not
+    language model's, if there is one. `wary`: nothing is learned from people who look like a group made up to push
+    something (`coordinated`). Raises InputError for a file that cannot be used and where `snowmelt[fit]` is not
     installed.
     """
     _installed()
@@ -79,7 +80,9 @@ def fit_catalogue(
     began = time.monotonic()
     epoch = arrivals.next_epoch(catalogue.dir)
     taught = with_told(read_people(interactions, catalogue.rows, event), people, catalogue.rows)
-    aside = coordinated(taught.likes, catalogue.vectors, seed)
+    aside = np.zeros(taught.likes.shape[0], bool)
+    if wary:
+        aside |= coordinated(taught.likes, catalogue.vectors, seed)
     X, times = taught.likes[~aside], None if taught.times is None else taught.times[~aside]
     able = int((np.diff(X.indptr) >= 2).sum())
     if able < FEWEST:

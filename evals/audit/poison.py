@@ -3,8 +3,8 @@
 Shilling as in Lam and Riedl (WWW 2004) and Mobasher et al. (*Toward trustworthy recommender systems*, 2007): each fake
 person likes the pushed items and as many others as people do in the median, drawn at random ("random"), from the most
 popular ("bandwagon"), or from what the fans of one popular item like ("targeted"). They push three items together, or
-one alone, which leaves less to find. The behaviour models are fitted again as `snowmelt fit` does, without those whom
-`retrieval.coordinated` sets aside, and, for the damage, with them; the weights of the signals stay as they were.
+one alone, which leaves less to find. The behaviour models are fitted again as `snowmelt fit` does, and as `snowmelt fit
+--wary` does, without those whom `retrieval.coordinated` sets aside; the weights of the signals stay as they were.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ from snowmelt.retrieval.learned import LEAST, fit_behaviour
 Sparse = Any  # scipy.sparse.csr_matrix
 KINDS = ("random", "bandwagon", "targeted")
 PUSHED = 3  # items
-TARGETS = {"exposure_lift": "<= 0.05", "exposure_lift_one_item": "<= 0.05", "ndcg_loss": "<= 0.02",
-           "ndcg_loss_of_the_defence": "<= 0.01"}  # fmt: skip
+_LIFTS = ("exposure_lift", "exposure_lift_one_item", "exposure_lift_wary", "exposure_lift_wary_one_item")
+TARGETS = {**dict.fromkeys(_LIFTS, "<= 0.05"), "ndcg_loss": "<= 0.02", "ndcg_loss_of_wary": "<= 0.01"}
 
 
 def measure(subject: Subject) -> Part:
@@ -47,44 +47,39 @@ def measure(subject: Subject) -> Part:
     few.people = tuple(gold)
     vectors, real = recommender.catalogue.vectors, likes.shape[0]
     aside = coordinated(likes, vectors)
-    bare = _lists(few, recommender, likes)
-    clean = _lists(few, recommender, likes[~aside]) if aside.any() else bare
-    base, about = _ndcg(few, clean), partial(_told, few, clean=clean, base=_ndcg(few, clean), recommender=recommender)
+    clean = _lists(few, recommender, likes)
+    wary = _lists(few, recommender, likes[~aside]) if aside.any() else clean
+    base = _ndcg(few, clean)
+    about = partial(_told, few, clean=clean, base=base, recommender=recommender)
     rows: list[dict[str, Any]] = [{"fake people": "none", "real people set aside": int(aside.sum()),
                                    **about(clean, pushed)}]  # fmt: skip
-    lifts: dict[str, list[NDArray[np.float64]]] = {"together": [], "alone": [], "undefended": []}
+    lifts: dict[str, list[NDArray[np.float64]]] = {"": [], "_one_item": [], "_wary": [], "_wary_one_item": []}
     losses = []
     for share in (0.05,) if subject.quick else (0.01, 0.05):
         for kind in ("bandwagon",) if subject.quick else KINDS:
-            for way, items in (("together", pushed), ("alone", pushed[:1])):
+            for way, items in (("", pushed), ("_one_item", pushed[:1])):
                 fakes = fake_people(likes, items, kind, share, rng)
-                out = coordinated(fakes, vectors)
-                lists = _lists(few, recommender, fakes[~out])
-                raw = _lists(few, recommender, fakes) if out.any() else lists
-                before = _shown(clean, items, recommender)
+                out, before = coordinated(fakes, vectors), _shown(clean, items, recommender)
+                lists = _lists(few, recommender, fakes)
+                careful = _lists(few, recommender, fakes[~out]) if out.any() else lists
                 lifts[way].append(_shown(lists, items, recommender) - before)
-                if way == "together":
-                    lifts["undefended"].append(_shown(raw, items, recommender) - before)
+                lifts[f"_wary{way}"].append(_shown(careful, items, recommender) - before)
                 losses.append((base - _ndcg(few, lists)) / max(float(np.nanmean(base)), 1e-9))
                 rows.append(
-                    {"fake people": f"{share:.0%} {kind}, {len(items)} pushed",
-                     "fakes set aside": float(out[real:].mean()), "real people set aside": int(out[:real].sum()),
-                     **about(lists, items),
-                     "exposure if nobody is set aside": figure(_shown(raw, items, recommender), subject.seed)}
+                    {"fake people": f"{share:.0%} {kind}, {len(items)} pushed", **about(lists, items),
+                     "exposure, --wary": figure(_shown(careful, items, recommender), subject.seed),
+                     "fakes set aside": float(out[real:].mean()), "real people set aside": int(out[:real].sum())}
                 )  # fmt: skip
-    lost = (_ndcg(few, bare) - base) / max(float(np.nanmean(_ndcg(few, bare))), 1e-9)
     return {
-        "exposure_lift": figure(np.mean(lifts["together"], axis=0), subject.seed),
-        "exposure_lift_one_item": figure(np.mean(lifts["alone"], axis=0), subject.seed),
-        "exposure_lift_undefended": figure(np.mean(lifts["undefended"], axis=0), subject.seed),
+        **{f"exposure_lift{way}": figure(np.mean(found, axis=0), subject.seed) for way, found in lifts.items()},
         "ndcg_loss": figure(np.mean(losses, axis=0), subject.seed),
-        "ndcg_loss_of_the_defence": figure(lost, subject.seed),
+        "ndcg_loss_of_wary": figure((base - _ndcg(few, wary)) / max(float(np.nanmean(base)), 1e-9), subject.seed),
         "tables": {f"Exposure of pushed items in the first {FIRST}, and what real people lose": rows},
         "targets": TARGETS,
         "notes": [
             f"{likes.shape[0]} warm people; exposure: share of {len(few.people)} held-out people whose first {FIRST} "
             "hold a pushed item, which before stood in the middle of all items by likes. Figures are means over the "
-            "attacks of the table; the defence is that of `snowmelt fit` (retrieval/coordinated.py)."
+            'attacks of the table; "wary" as `snowmelt fit --wary` fits.'
         ],
     }
 
