@@ -21,7 +21,9 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
 
-NEAR, FAR = 1.2, 0.6  # nats per deviation of nearness to a liked item; to a disliked one
+# Nats per deviation of nearness to what was asked for in words; to a liked item (its text says less of what else is
+# liked, and a question must not promise too much by it); to a disliked one.
+NEAR, ALIKE, FAR = 1.2, 0.6, 0.6
 VALUE, NOT_VALUE, DECLINED = 1.5, 2.0, 0.7  # nats for a liked value, a disliked one, one passed over in a question
 MOST_ITEMS = 3000  # of the likeliest: the others change no question
 SHRINK = 10.0  # people's worth of what everybody likes, beside those who like an item
@@ -127,15 +129,15 @@ def nearness(g: Grounds, rows: Sequence[int] | Rows, columns: Rows | slice = sli
 def ratios(g: Grounds, rows: Sequence[int] | Rows, columns: Rows | slice = slice(None)) -> Floats:
     """float32 [rows, columns]: ln P(like the column | like the row) / P(like the column).
 
-    Of texts: NEAR nats per deviation of nearness, less what makes the mean of normal deviations 1.
+    Of texts: ALIKE nats per deviation of nearness, less what makes the mean of normal deviations 1.
     """
     at, t = np.asarray(rows, np.int64), g.together
     if t is None:
-        return np.clip(NEAR * nearness(g, at, columns), -4, 4) - NEAR**2 / 2
+        return ALIKE * nearness(g, at, columns) - ALIKE**2 / 2
     found = np.asarray(t.raised[at][:, columns].todense(), np.float32) - t.counted[at, None]
     unknown = (t.counted[at, None] == 0) | (t.counted[columns] == 0)
     if unknown.any():
-        found = np.where(unknown, np.clip(NEAR * nearness(g, at, columns), -4, 4) - NEAR**2 / 2, found)
+        found = np.where(unknown, ALIKE * nearness(g, at, columns) - ALIKE**2 / 2, found)
     return found
 
 

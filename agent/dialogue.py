@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from snowmelt.agent.recommender import Recommender
 
 SHOWN = 5
-ENOUGH = 2  # things told, one of them liked: from there a list comes with each question
 TIRED = 2  # lists that an item was on without a word about it
 LEAD = 3  # times that what was said just now counts
 MOST_IN_ALL = 5  # questions, those that come with a list included
@@ -202,7 +201,7 @@ def _reply(
         few = len(now.in_force.likes) + len(now.in_force.constraints) < 4
         return _list(r, now, update, *notes, more=update.command == "more", ask=few and update.command is None)
     told = now.in_force
-    if len(told.likes) + len(told.constraints) + len(told.wishes) >= ENOUGH and told.likes:
+    if told.likes:
         return _list(r, now, update, *notes, ask=True)  # something to look at, while the questions go on
     question = _question(r, now)
     if question is None:

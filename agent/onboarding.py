@@ -39,7 +39,7 @@ SECONDS = {"open": 14.0, "attribute": 6.0, "items": 9.0, "versus": 4.0}  # of ef
 COST = 0.0001  # of NDCG, a second: a question that is expected to gain less than it costs is not asked
 UNKNOWN = 0.15  # chance of "I don't know"
 POOL = 80  # items that may be asked about
-NEAREST = 60  # of them, where something was asked for in words: no calculators for who wants pencils
+NEAREST = 20  # of them, where something was asked for in words: no calculators for who wants pencils
 NAMES = 1.5  # things that somebody who is asked openly names
 LIMITED, KEPT = 0.5, 0.5  # share of people with an unspoken limit, and of items that keep it: guesses
 TYPICAL = 0.4  # nats by which the items of a value are likelier for who chooses it
@@ -72,7 +72,7 @@ def choose(
     """The next question, None when none is worth a turn or `most` have been asked.
 
     `asked`: the `about` of every question so far; `gone`: rows of the items that were in them; `listed`: a list goes
-    with the question, so that limits on it can be asked for.
+    with the question: it is items to tick itself, and limits on it can be asked for.
 
     Other strategies, for comparison: `random` any items, pairs or values; `popularity` the items that most people know;
     `entropy` the column whose values split the likeliest items most evenly; `none` never asks.
@@ -88,6 +88,8 @@ def choose(
         return max(_attributes(g, told, now, asked, _split), key=lambda c: c.gain, default=None)
     gone = gone | {*told.liked, *told.disliked, *told.declined_items}
     found = [*_attributes(g, told, now, asked, _raised), *_items(g, told, now, gone)]
+    if listed:
+        found = [c for c in found if c.kind != "items"]
     open_ = tuple(name for name in g.limits if name not in told.limited)
     if open_ and (listed or (len(asked) > 1 and told.empty)) and not any(a.startswith("limits:") for a in asked):
         lost = LIMITED * (1 - KEPT) * now.worth  # of a list that does not keep the limit
@@ -152,6 +154,9 @@ class _Now:
         order = np.argsort(-np.take_along_axis(after, lists, 1), axis=1, kind="stable")
         lists = np.take_along_axis(lists, order, 1)
         new, old = np.take_along_axis(after, lists, 1), after[:, self.first]
+        if own is not None and len(self.first) < len(self.top):  # what is liked leaves the list of now, too
+            left = np.cumsum(own[:, None] == self.top[self.first], axis=1)
+            old = np.take_along_axis(after, self.first + left, 1)
         return np.maximum((new - old) @ self.discount, 0), lists
 
     def likes(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64], Rows, NDArray[np.float32]]:

@@ -128,7 +128,11 @@ class _Talk:
             question = next_question(
                 heard.conversation, grounds(r), r.vocabulary, strategy=self.strategy, most=self.most  # type: ignore[arg-type]
             )  # fmt: skip
-        self.conversation = told(heard, Reply(text=question.text if question else "", question=question))
+        asked_for = self.conversation.asked + (
+            (question.about,) if question else ()
+        )  # "just show me" ends nothing here
+        now = told(heard, Reply(text=question.text if question else "", question=question))
+        self.conversation = now.model_copy(update={"asked": asked_for})
         asked = None
         if question is not None:
             options = [Option(o.text, o.item_id, o.attribute, o.value) for o in question.options]

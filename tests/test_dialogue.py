@@ -210,3 +210,10 @@ def test_a_model_that_writes_well_says_it_in_its_own_words_once_they_check(films
     assert reply.text == "Lovely." and found == ["Lovely."]
     found, reply = told(writes_well=False)  # it is not asked
     assert reply.text.startswith("Noted:")
+
+
+def test_a_single_like_gives_a_list_at_once_and_asks_no_items_beside_it(recommender: Recommender) -> None:
+    for text in ("quiet films about grief please", "I love Alien"):
+        reply = talk(recommender, text)[1]
+        assert len(reply.recommendations) == 5
+        assert reply.question is None or reply.question.kind != "items"
