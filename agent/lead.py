@@ -7,7 +7,8 @@ first that does not ends the model's part, and if it was the very first the temp
 from collections.abc import Iterator
 
 from snowmelt.agent.llm import LLM, Message, ModelError
-from snowmelt.agent.phrasing import LONGEST, fit_to_show, sentences
+from snowmelt.agent.phrasing import LONGEST, fit_to_show
+from snowmelt.agent.sentences import sentences
 from snowmelt.agent.types import Conversation, Reply
 from snowmelt.agent.understanding import Vocabulary
 from snowmelt.prompts import render

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
+from snowmelt.agent.sentences import sentences
 from snowmelt.agent.understanding import Vocabulary, named_items
 from snowmelt.agent.understanding.text import everyday, is_cjk, key_of
 from snowmelt.retrieval.items import visible
 
 LONGEST = 400  # characters
 RUN = 6  # words on end of a prompt that may not be said
-_SENTENCE = re.compile(r".+?(?:[.!?…]+[\"”’)]*(?=\s|$)|[。！？…]+[”」』）]*|$)", re.DOTALL)
 _STRANGE = re.compile(r"https?:|www\.|@|[<>{}\[\]|`#*_\\]|\n\s*(?:[-•]|\d+[.)])")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _COUNTED = re.compile(
@@ -26,11 +26,6 @@ _COUNTED = re.compile(
 _QUOTED = re.compile(r"[“\"«「『《]([^“”\"«»「」『』《》]{1,120})[”\"»」』》]")
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _OWN = frozenset(["i", "i'm", "i'd", "i'll", "i've", "ok"])
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of `text`; joined they are the text."""
-    return [m[0] for m in _SENTENCE.finditer(text) if m[0]]
 
 
 def fit_to_show(text: str, vocabulary: Vocabulary, shown: Iterable[str], allowed: Iterable[str]) -> bool:

@@ -24,6 +24,7 @@ from snowmelt.agent.phrases import (
     title_in,
     titles,
 )
+from snowmelt.agent.sentences import sentences
 from snowmelt.agent.types import Entry, Profile, Reason
 from snowmelt.agent.understanding.text import everyday
 from snowmelt.retrieval.catalogue import Catalogue
@@ -47,7 +48,6 @@ COINCIDENCE = re.compile(
 _PIECE = r"[^\s,;]+(?: [^\s,;]+){0,3}"
 _LIST = re.compile(rf"(?:[^,;:]{{2,30}}:\s*(?:{_PIECE}[,;]\s*){{2,}}|(?:{_PIECE}[,;]\s*){{6,}}){_PIECE}\.?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_SENTENCE = re.compile(r"(?:[^.!?。！？]|[.!?](?!\s|$))+(?:[.!?]+(?=\s|$)|[。！？]+|$)")
 
 # How much a reason says; what is shared and stands in no line here counts 1.4.
 _WORTH = {
@@ -208,8 +208,8 @@ def _quotes(catalogue: Catalogue, items: Sequence[Item], profile: Profile, langu
     """For each item and like the nearest sentence. Only one that shares a word with what was said, or is clearly nearer
     than items are, is called close to it; another is shown ("words") if there is nothing else to say."""
     most = max(2, min(8, SENTENCES // max(len(items), 1)))
-    sentences = [_sentences(item)[:most] for item in items]
-    flat = [s for part in sentences for s in part]
+    quotable = [_sentences(item)[:most] for item in items]
+    flat = [s for part in quotable for s in part]
     likes = list(
         {e.item_id or e.evidence or e.text: e for e in profile.likes if _says_something(e, catalogue)}.values()
     )
@@ -222,7 +222,7 @@ def _quotes(catalogue: Catalogue, items: Sequence[Item], profile: Profile, langu
     usual = catalogue.vectors[:: max(1, len(catalogue.items) // 500)] @ targets.T
     above: NDArray[np.float64] = (near - usual.mean(0)) / np.maximum(usual.std(0), 1e-6)
     made, at = [], 0
-    for part in sentences:
+    for part in quotable:
         mine = []
         for j, entry in enumerate(likes if part else ()):
             best = int(above[at : at + len(part), j].argmax())
@@ -298,14 +298,14 @@ def _marks(made: _Made) -> list[tuple[object, float]]:
 def _sentences(item: Item) -> list[str]:
     """Sentences of the description that are worth quoting, each an exact span of it; long ones end at a comma."""
     found = []
-    for match in _SENTENCE.finditer(item.description):
-        text = match[0].strip()
+    for whole in map(str.strip, sentences(item.description)):
+        text = whole
         if len(text) > _LONG:
             end = max(text.rfind(mark, _SHORT, _LONG) for mark in (", ", "; ", ": ", "，", "；"))
             text = text[: end if end > 0 else max(text.rfind(" ", _SHORT, _LONG), 0)].strip()
         least = _SHORT // 3 if CHINESE.search(text) else _SHORT
         told = text.rstrip(".").casefold()
-        if least <= len(text) and told not in item.title.casefold() and not _LIST.fullmatch(match[0].strip()):
+        if least <= len(text) and told not in item.title.casefold() and not _LIST.fullmatch(whole):
             found.append(text)
     return found
 

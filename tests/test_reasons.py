@@ -5,6 +5,7 @@ import random
 import pytest
 from snowmelt.agent import Profile, Recommender
 from snowmelt.agent.reasons import explain_all, verified
+from snowmelt.agent.sentences import sentences
 from snowmelt.agent.types import Constraint, Entry, Reason
 from snowmelt.retrieval.catalogue import Catalogue
 
@@ -85,3 +86,18 @@ def test_odd_words_break_nothing(films: Catalogue, likes: tuple[str, ...]) -> No
     found = explain_all(films, list(films.items[:3]), profile)
     assert len(found) == 3
     assert explain_all(films, [], profile) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("He joined the U.S. Army with Dr. Brown. It cost 3.5 million.", 2),
+        ("J. R. R. Tolkien wrote it! Really?", 2),
+        ("No. 5 is worn by Mrs. Lee vs. Bob. And so do I. He said no. He left...", 4),
+        ("A 5 oz. bottle by Prismacolor Inc. in blue, e.g. for pens... then more. The end", 2),
+        ("他来了。她走了！", 2),
+    ],
+)
+def test_sentences_end_where_they_end(text: str, parts: int) -> None:
+    found = sentences(text)
+    assert "".join(found) == text and len(found) == parts
