@@ -87,9 +87,7 @@ def main() -> None:
     seconds = {name: np.array([a.seconds or 0.0 for a in answers.values()]) for name, answers in asked.items()}
     n = len(seconds["naive-llm"])
     say(f"{args.data.name}, scene cold, {args.reveal} likes, {n} people, model {args.model}, seed 0\n\n")
-    say(
-        "| arm | s a person | share of naive's [95%] | tokens in | out | degraded | NDCG@10 | minus naive [95%], p |\n"
-    )
+    say("| arm | s a person | share of naive's [95%] | tokens in | out | degraded | NDCG@10 | minus naive [95%], p |\n")
     say("|---" * 8 + "|\n")
     for name, told in asked.items():
         answers = list(told.values())
