@@ -11,6 +11,8 @@ from snowmelt.agent.understanding.names import SMALL
 from snowmelt.agent.understanding.text import everyday, key_of
 from snowmelt.retrieval.items import Schema
 
+# columns of names that mean nothing but themselves: who wants pens does not want "Manuscript Pen"
+MAKERS = re.compile(r"brand|maker|manufactur|publisher|label|studio|seller|vendor|store|compan|品牌|厂|出版社|商家|店")
 _NAMED = re.compile(
     r"direct|cast|actor|actress|author|artist|writer|star|perform|creator|composer|designer|导演|演员|主演|作者|歌手"
 )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent.understanding.names import empty, parts_of, variants_of
 from snowmelt.agent.understanding.text import is_cjk, key_of
-from snowmelt.agent.understanding.values import Target, aliases_of, chinese_names, roles_of, values_of
+from snowmelt.agent.understanding.values import MAKERS, Target, aliases_of, chinese_names, roles_of, values_of
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.items import Schema
 
@@ -142,10 +142,11 @@ class Vocabulary:
 
     @cached_property
     def topics(self) -> tuple[list[Target], NDArray[np.float32]]:
-        """Values that can be meant in other words (no people), the 600 most frequent per column, and their vectors."""
+        """Values that can be meant in other words (no people, no makers), the 600 most frequent per column, and their
+        vectors."""
         targets = [
             Target(None, name, value)
-            for name, role in self.roles.items() if role == "topic"
+            for name, role in self.roles.items() if role == "topic" and not MAKERS.search(name.casefold())
             for value in list(self.schema.attributes[name].values)[:600]
         ]  # fmt: skip
         return targets, self.catalogue.embedder.queries([t.value for t in targets])
