@@ -366,6 +366,12 @@ def test_what_only_stands_in_a_story_is_no_taste(film: Vocabulary, text: str) ->
     assert read(text, film).empty
 
 
+def test_what_somebody_needs_is_wished_for_where_things_are_sold(shop: Vocabulary, film: Vocabulary) -> None:
+    assert names(read("I need staples for carpet repairs", shop))[0] == {'"staples for carpet repairs"'}
+    assert names(read("i want a good stapler under 20 dollars", shop))[0] == {'"stapler"'}
+    assert read("forget the budget", film).empty and read("forget the weight limit", shop).empty
+
+
 def test_with_another_embedder_the_cues_decide_alone(film: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(film.catalogue.embedder, "id", "another:1")
     update = read("no horror, I love Amélie", film)

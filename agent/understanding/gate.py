@@ -119,6 +119,12 @@ def weights(name: str = "weights") -> tuple[str, NDArray[np.float32]]:
         return str(kept["embedder"]), kept[name].astype(np.float32)
 
 
+def _asked(w: Words, mention: Mention) -> bool:
+    """Does the mention follow its cue at once ("i need a good stapler")?"""
+    cue = mention.cue
+    return cue is not None and cue.end <= mention.start and all(t in EMPTY for t in w.texts[cue.end : mention.start])
+
+
 def _embeds(vocabulary: Vocabulary, embedder: str) -> bool:
     """Is the catalogue's embedder the one that the weights are for?"""
     return vocabulary.catalogue.embedder.id.partition(":")[0] == embedder.partition(":")[0]
@@ -152,6 +158,7 @@ def weighed(
     embedder, matrix = weights()
     if not mentions or not _embeds(vocabulary, embedder):
         return
+    goods = "money" in columns(vocabulary.schema) or not any(r == "person" for r in vocabulary.roles.values())
     scores = features(w, mentions, vocabulary, told, loose) @ matrix
     scores = np.exp(scores - scores.max(1, keepdims=True))
     for mention, chances in zip(mentions, scores / scores.sum(1, keepdims=True), strict=True):
@@ -162,6 +169,10 @@ def weighed(
             least = NEVER
         if mention.match is None and said == "dislike":
             least = DOUBTFUL
+        if mention.match is None and mention.state == "want" and mention.cued:
+            least = NEVER  # "I need pens for left-handed writing": asked for outright
+        if goods and mention.match is None and mention.state == "want" and _asked(w, mention):
+            least = NEVER  # where things are sold, what somebody needs is wished for, known or not
         if likely == said or whole or mention in pointed or chances.max() - chances[CLASSES.index(said)] < least:
             continue
         mention.known = mention.known or said == "seen"

@@ -61,6 +61,17 @@ def changed(line: Line, constraints: Sequence[Constraint], schema: Schema) -> li
     return []
 
 
+_WORDS = "|".join(WORDS.values())
+_TAKEN_BACK = re.compile(
+    rf"\b(?:forget|ignore|drop|scrap|lift|never ?mind|dont (?:care|worry) about)(?: about)?(?: the| my| that)* (?:{_WORDS})(?: limit| cap| restriction)?\b|(?:不限|忘了|忘掉|取消|别管)(?:那个|这个|的)?(?:{_WORDS})"
+)
+
+
+def takes_back(text: str) -> bool:
+    """Does the message take a limit back, whether or not one stands, or the catalogue could have one?"""
+    return bool(_TAKEN_BACK.search(text))
+
+
 def lifted(text: str, constraints: Sequence[Constraint], schema: Schema) -> list[Constraint]:
     """Which of `constraints` the message takes back: "forget the budget", "不限预算", "length doesn't matter"."""
     cols = columns(schema)

@@ -99,6 +99,8 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
                 for m in _heads(w, clause, covered, vocabulary)
                 if not any(m.start < f.end and f.start < m.end for f in found)
             ]
+        if goods:
+            found = [_purposed(m, w, clause, covered) for m in found]
         chained = number and any(f.match is None and parts[number - 1].start <= f.start < clause.start for f in found)
         listed = _beside_titles(parts, number) or (chained and number > 1 and _beside_titles(parts, number - 1))
         if listed and clause.end - clause.start <= 5 and not any(clause.start <= f.start < clause.end for f in found):
@@ -119,7 +121,22 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
     return found
 
 
+_WHOM = frozenset(["my", "our", "his", "her", "their", "me", "us", "him", "them", "you", "somebody", "someone", "a", "an", "under", "less"])  # fmt: skip  # noqa: E501
 _FUNCTION = words_named("function")
+
+
+def _purposed(mention: Mention, w: Words, clause: Clause, covered: Sequence[bool]) -> Mention:
+    """With what it is for: "pens for left handed writing", but not whom ("pens for my kids")."""
+    end = mention.end
+    if mention.match is not None or w.texts[end : end + 1] != ["for"] or not clause.start <= mention.start < clause.end:
+        return mention
+    stop = end + 1
+    while stop < min(clause.end, end + 6) and w.texts[stop] not in _CUT and not any(c.isdigit() for c in w.texts[stop]):
+        stop += 1
+    purpose = w.texts[end + 1 : stop]
+    if not purpose or _WHOM & set(purpose) or all(t in EMPTY for t in purpose) or any(covered[end + 1 : stop]):
+        return mention
+    return Mention(mention.start, stop, None, clause=mention.clause)
 
 
 def _beside_titles(parts: Sequence[Clause], number: int) -> bool:

@@ -11,7 +11,7 @@ from snowmelt.agent.understanding.composing import composed
 from snowmelt.agent.understanding.cues import Cue, cues
 from snowmelt.agent.understanding.describing import described
 from snowmelt.agent.understanding.gate import ordered, weighed
-from snowmelt.agent.understanding.lifting import changed, lifted
+from snowmelt.agent.understanding.lifting import changed, lifted, takes_back
 from snowmelt.agent.understanding.limits import Limit, Unchecked, limits
 from snowmelt.agent.understanding.matching import Match, matches
 from snowmelt.agent.understanding.meaning import EMPTY, free_texts
@@ -65,7 +65,8 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
         return Update(command="skip")
     polar = any(isinstance(e, Cue) and e.kind in ("like", "dislike", "exclude", "must") for e in elements)
     any_limit = [Constraint(attribute=name, op="eq", value=True) for name in vocabulary.schema.attributes]
-    quiet = (command is not None and not polar) or bool(lifted(plain_line.text, any_limit, vocabulary.schema))
+    lifting = takes_back(plain_line.text) or bool(lifted(plain_line.text, any_limit, vocabulary.schema))
+    quiet = (command is not None and not polar) or lifting
     extra = [] if quiet else [m for m in free_texts(w, parts, vocabulary, covered) if not facts.covers(w.at[m.start])]
     if extra:
         elements = _overlaid(elements, extra)
