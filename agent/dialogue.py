@@ -132,7 +132,7 @@ def told(heard: Heard, reply: Reply) -> Conversation:
             "asked": (
                 *conversation.asked,
                 *([reply.question.about] if reply.question else []),
-                *(["enough"] if heard.update.command == "show" else []),
+                *(["enough"] if heard.update.command == "show" and conversation.asked else []),  # else: none yet
             ),
             "asked_ids": (*conversation.asked_ids, *(o.item_id for o in reply.question.options if o.item_id))
             if reply.question

@@ -41,6 +41,7 @@ UNKNOWN = 0.15  # chance of "I don't know"
 POOL = 80  # items that may be asked about
 NEAREST = 20  # of them, where something was asked for in words: no calculators for who wants pencils
 NAMES = 1.5  # things that somebody who is asked openly names
+START = 0.2  # NDCG@10 of a list for somebody unknown, where the belief cannot tell (0.26 on ml-100k)
 LIMITED, KEPT = 0.5, 0.5  # share of people with an unspoken limit, and of items that keep it: guesses
 TYPICAL = 0.4  # nats by which the items of a value are likelier for who chooses it
 NAMED = 4  # columns named as examples in that question
@@ -92,7 +93,7 @@ def choose(
         found = [c for c in found if c.kind != "items"]
     open_ = tuple(name for name in g.limits if name not in told.limited)
     if open_ and (listed or (len(asked) > 1 and told.empty)) and not any(a.startswith("limits:") for a in asked):
-        lost = LIMITED * (1 - KEPT) * now.worth  # of a list that does not keep the limit
+        lost = LIMITED * (1 - KEPT) * max(now.worth, START)  # of a list that does not keep the limit
         found.append(Candidate("open", f"limits:{','.join(open_)}", (1 - UNKNOWN) * lost))
     if told.empty and "open" not in asked and g.prior is None:  # else the items to tick invite to name others
         found.append(Candidate("open", "open", _open_gain(now)))
