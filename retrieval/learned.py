@@ -174,11 +174,15 @@ class Learned:
         if len(new):
             total = np.sum([values[:, rows] for values in result.values()], axis=0)
             weights = _per_person(self.tables["new"], liked)
-            signals = self.new(known, {n: v[:, new] for n, v in own.items()})
-            wanted = np.sum([weights[name] * values for name, values in signals.items()], axis=0)
-            place = np.argsort(np.argsort(wanted, axis=1), axis=1)
+            taught = [n for n in known if n not in OWN]
+            wanted, heights = self.map.weighed([known[n] for n in taught], [weights[n] for n in taught], total)
+            for name, values in own.items():
+                if weights[name].any():
+                    wanted += weights[name] * standardise(values[:, new])
             result["inherited"] = np.zeros(liked.shape, np.float32)
-            result["inherited"][:, new] = np.take_along_axis(np.sort(self.map(total), axis=1), place, axis=1)
+            ranked = np.empty_like(wanted)
+            np.put_along_axis(ranked, np.argsort(wanted, axis=1), np.sort(heights, axis=1), axis=1)
+            result["inherited"][:, new] = ranked
         return result
 
     def prior(self) -> Floats:
