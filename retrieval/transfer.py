@@ -219,7 +219,8 @@ class Map:
 
 def _times(rows: Floats, matrix: Floats) -> Floats:
     """`rows` @ `matrix`.T; of a few rows one product each is several times faster than all together."""
-    return np.stack([matrix @ row for row in rows]) if len(rows) <= FEW else rows @ matrix.T
+    few = len(rows) <= FEW
+    return np.asarray(np.stack([matrix @ row for row in rows]) if few else rows @ matrix.T, np.float32)
 
 
 def fit_map(features: Floats, known: NDArray[np.integer], new: NDArray[np.integer], ridge: float = 10.0) -> Map:
