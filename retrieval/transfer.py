@@ -214,7 +214,7 @@ class Map:
             spread = np.sqrt(np.maximum(np.einsum("pf,pf->p", own @ covariance, own), 0))[:, None]
             wanted += np.where(spread > 1e-7, weight / np.maximum(spread, 1e-7), 0).astype(np.float32) * own
         both = _times(np.concatenate([wanted, every[-people:]]), self.new)
-        return both[:people] - (wanted @ mean)[:, None], both[people:]
+        return both[:people] - np.asarray(wanted @ mean, np.float32)[:, None], both[people:]
 
 
 def _times(rows: Floats, matrix: Floats) -> Floats:
