@@ -6,7 +6,7 @@ from snowmelt.agent.familiarity import Familiarity
 from snowmelt.evals import arms, map_arm, ours
 from snowmelt.evals.bench import prepare
 from snowmelt.evals.data import Dataset
-from snowmelt.evals.systems import Case
+from snowmelt.evals.systems import Answer, Case, Scores
 
 pytest.importorskip("implicit", reason="pip install snowmelt[fit]")
 
@@ -44,6 +44,11 @@ def test_a_model_that_does_not_know_such_titles_changes_nothing(monkeypatch, tmp
     assert learned(1.0).content.familiarity.any()
 
 
+def scored(given: Scores) -> np.ndarray:
+    assert isinstance(given, Answer)
+    return np.asarray(given.scores)
+
+
 def test_the_map_alone_gives_new_items_what_their_content_foretells(monkeypatch, tmp_path) -> None:
     angles = np.linspace(0, np.pi / 2, 40)  # the text tells the place in the order of popularity
     vectors = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
@@ -51,8 +56,8 @@ def test_the_map_alone_gives_new_items_what_their_content_foretells(monkeypatch,
     train = prepare(world(0.0), split="item", reveal=(1,), cache=tmp_path).train
     new = np.setdiff1d(np.arange(40), train.item)
     case = Case(0, (train.ids[train.item[0]],))
-    scores = np.asarray(map_arm.content_map(train)(case).scores)
+    scores = scored(map_arm.content_map(train)(case))
     place = np.array([int(r["title"].split()[1]) for r in train.records])
     assert len(new) > 4 and np.corrcoef(scores[new], place[new])[0, 1] < -0.8
-    known = np.asarray(arms.ease(train)(case).scores)
+    known = scored(arms.ease(train)(case))
     assert scores[train.item] == pytest.approx(known[train.item], abs=1e-5)
