@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from snowmelt.agent.llm import ModelError
 from snowmelt.agent.recommender import Recommender
+from snowmelt.agent.service.caches import Lists, RememberingEmbedder
 from snowmelt.agent.service.gate import BUDGET, Budget, Gated
 from snowmelt.agent.settings import hosted_embedder
 from snowmelt.agent.types import Entry, Profile
@@ -39,6 +40,13 @@ class Room:
     directory: Path
     recommender: Recommender
     plain: Recommender
+    lists: Lists = field(default_factory=Lists)
+
+    def forget(self) -> None:
+        """What is remembered of anybody's words and lists."""
+        self.lists.clear()
+        if isinstance(embedder := self.recommender.catalogue.embedder, RememberingEmbedder):
+            embedder.cache.clear()
 
 
 class Rooms:
@@ -65,9 +73,10 @@ class Rooms:
             raise InputError("serve: no catalogue; give at least one DIR")
 
     def _open(self, name: str, directory: Path) -> Room:
-        recommender = Recommender.open(directory, self._model, embedder=hosted_embedder(directory))
-        _through(self._chroma, recommender.catalogue)
-        return _room(name, directory, recommender)
+        catalogue = Catalogue.open(directory, hosted_embedder(directory))
+        catalogue = replace(catalogue, embedder=RememberingEmbedder(catalogue.embedder))
+        _through(self._chroma, catalogue)
+        return _room(name, directory, Recommender(catalogue, self._model))
 
     @property
     def all(self) -> list[Room]:

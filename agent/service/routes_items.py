@@ -40,7 +40,7 @@ router = APIRouter(prefix="/v1")
 async def recommend(body: RecommendIn, request: Request, caller: TheCaller, s: TheService) -> Any:
     """A list for the profile in the request. Nothing is stored."""
     room, profile = s.room(body.catalogue), body.profile.profile()
-    work = s.rooms.answer(room, caller.name, lambda r: r.ranked(profile, body.limit, body.after.after()))
+    work = s.rooms.answer(room, caller.name, lambda r: room.lists.ranked(r, profile, body.limit, body.after.after()))
     (found, late), failed = await while_there(request, work)
     if degraded := bool(late) or failed:
         s.metrics.degraded()
@@ -51,7 +51,7 @@ async def recommend(body: RecommendIn, request: Request, caller: TheCaller, s: T
 async def batch(body: BatchIn, request: Request, caller: TheCaller, s: TheService) -> Any:
     """Lists for up to 100 profiles, in their order, within one deadline. Nothing is stored."""
     room, profiles = s.room(body.catalogue), [p.profile() for p in body.profiles]
-    work = s.rooms.answer(room, caller.name, lambda r: _all(r, profiles, body.limit, body.after.after()))
+    work = s.rooms.answer(room, caller.name, lambda r: _all(room, r, profiles, body.limit, body.after.after()))
     lists, failed = await while_there(request, work)
     if degraded := failed or any(late for _, late in lists):
         s.metrics.degraded()
@@ -63,9 +63,9 @@ async def batch(body: BatchIn, request: Request, caller: TheCaller, s: TheServic
 
 
 def _all(
-    r: Recommender, profiles: Sequence[Profile], limit: int, after: After
+    room: Room, r: Recommender, profiles: Sequence[Profile], limit: int, after: After
 ) -> list[tuple[list[Recommendation], bool]]:
-    lists = [r.ranked(profile, limit, after) for profile in profiles]
+    lists = [room.lists.ranked(r, profile, limit, after) for profile in profiles]
     return [(found, bool(late)) for found, late in lists]
 
 

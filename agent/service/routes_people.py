@@ -166,6 +166,8 @@ async def erase(person: ThePerson, s: TheService) -> Response:
     """Erases the person: key, profile, conversations, feedback, tokens. This cannot be undone."""
     async with s.lock(person.id):
         await s.rows(s.store.erase, person.id)
+        for room in s.rooms.all:
+            room.forget()
     return Response(status_code=204)
 
 
