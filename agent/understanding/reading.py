@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import date
 
+from snowmelt.agent.sentences import sentences
 from snowmelt.agent.types import Command, Constraint, Conversation, Profile, Update
 from snowmelt.agent.understanding.asides import command_of, corrections, ironic, meant_otherwise, tampering, told
 from snowmelt.agent.understanding.clauses import Clause, Mention, clauses
@@ -31,7 +32,7 @@ _MOST_LOOSE = 3  # unexplained words beside a bare value that is still believed
 
 def understand(message: str, vocabulary: Vocabulary, conversation: Conversation, today: date | None = None) -> Update:
     """What `message` changes in `conversation` and what it asks for. Every entry keeps the clause that it came from."""
-    message = message[:LONGEST]
+    message = _begun(message[:LONGEST], vocabulary, today or date.today())
     w = words_of(message, tokenise(message))
     if not w.words or ironic(message):
         return Update()
@@ -114,6 +115,26 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
             "seen": seen,
         }
     )
+
+
+def _begun(message: str, vocabulary: Vocabulary, today: date) -> str:
+    """The message without the sentences at its beginning that tell a fact about somebody or nothing at all: what they
+    say (an age, a faith, the weather) must not change how the wishes after them are read."""
+    parts = sentences(message)
+    while len(parts) > 1 and _tells_nothing(parts[0], vocabulary, today):
+        parts = parts[1:]
+    return "".join(parts).lstrip()
+
+
+def _tells_nothing(sentence: str, vocabulary: Vocabulary, today: date) -> bool:
+    w = words_of(sentence, tokenise(sentence))
+    if not w.words:
+        return True
+    line = _line(w, vocabulary)
+    if any(limits(line, vocabulary.schema, today, None)) or command_of(line_of(w.tokens, digits=False).text):
+        return False
+    facts = told(w, line)
+    return all(facts.covers(at) for at in w.at) or not chosen(w, vocabulary, cues(w.words, w.gap), [])
 
 
 def _in_other_words(message: str, named: bool, vocabulary: Vocabulary) -> Command | None:
