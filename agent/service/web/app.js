@@ -56,7 +56,8 @@ function welcome() {
 function offer(question, list) {
   for (const old of log.querySelectorAll(".answers, .choices")) old.remove();
   if (question && list) bubble("assistant", question.text);
-  if (!question || !question.options.length) return;
+  // a question about limits has no options, but any limit may do
+  if (!question || !(question.options.length || question.about.startsWith("limits"))) return;
   shorten(question);
   const quick = (label, said, className = "") => make("button", { type: "button", className, onclick: () => say(said) }, label);
   let element;
