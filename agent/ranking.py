@@ -48,6 +48,14 @@ def available(catalogue: Catalogue, profile: Profile) -> NDArray[np.bool_]:
     return allowed
 
 
+def recommendable(catalogue: Catalogue, profile: Profile) -> NDArray[np.bool_]:
+    """bool [items], the caller's own: what is `available` and was neither liked nor disliked yet."""
+    allowed = available(catalogue, profile)
+    valued = (*profile.liked_ids, *profile.disliked_ids)
+    allowed[[catalogue.rows[id_] for id_ in valued if id_ in catalogue.rows]] = False
+    return allowed
+
+
 def rank(
     catalogue: Catalogue, profile: Profile, limit: int, *, allowed: NDArray[np.bool_],
     learned: Learned | None = None, familiarity: Familiarity | None = None,

@@ -13,7 +13,7 @@ from snowmelt.agent.dialogue import stream, turn
 from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.llm import LLM, open_llm
 from snowmelt.agent.phrases import Language
-from snowmelt.agent.ranking import available, bounded, rank
+from snowmelt.agent.ranking import bounded, rank, recommendable
 from snowmelt.agent.reasons import explain_all
 from snowmelt.agent.scoring import score_candidates
 from snowmelt.agent.types import Conversation, Profile, Recommendation, Reply
@@ -112,13 +112,9 @@ class Recommender:
         last words."""
         if limit < 1:
             raise InputError(f"limit {limit}: must be at least 1")
-        allowed = available(self.catalogue, profile)
-        for id_ in {*profile.liked_ids, *profile.disliked_ids}:
-            if id_ in self.catalogue.rows:
-                allowed[self.catalogue.rows[id_]] = False
         rows, signals = rank(
-            self.catalogue, profile, max(POOL, limit), allowed=allowed, learned=self.learned,
-            familiarity=self.familiarity,
+            self.catalogue, profile, max(POOL, limit), allowed=recommendable(self.catalogue, profile),
+            learned=self.learned, familiarity=self.familiarity,
         )  # fmt: skip
         if not rows:
             return [], False

@@ -12,17 +12,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from constraints import interval
 from snowmelt.evals.bench import prepare
 from snowmelt.evals.talking import snowmelt_talk
 
 STRATEGIES = "popularity,ours,random,entropy,none"
-
-
-def band(values: np.ndarray) -> str:
-    """The mean with its 95 % bootstrap interval over people, [people]."""
-    rng = np.random.default_rng(0)
-    draws = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(2000)]
-    return f"{values.mean():.3f} [{np.quantile(draws, 0.025):.3f}, {np.quantile(draws, 0.975):.3f}]"
 
 
 def main() -> None:
@@ -41,7 +35,9 @@ def main() -> None:
         found = {k: result.values() for k, result in bench.run(snowmelt_talk, strategy=strategy).items()}
         first = first or found
         for k, values in found.items():
-            sys.stdout.write(f"{strategy:<12}{k:>3}  {band(values)}  minus the first {band(values - first[k])}\n")
+            sys.stdout.write(
+                f"{strategy:<12}{k:>3}  {interval(values)}  minus the first {interval(values - first[k])}\n"
+            )
         sys.stdout.flush()
 
 

@@ -272,7 +272,7 @@ def play(world: World, task: Task) -> Run:
     return run
 
 
-def interval(values: Sequence[Any], statistic: Callable[[Any], float] = np.mean) -> str:
+def interval(values: Sequence[Any] | np.ndarray, statistic: Callable[[Any], float] = np.mean) -> str:
     rng = np.random.default_rng(0)
     if not len(values):
         return "–"

@@ -19,11 +19,11 @@ import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from constraints import interval
 from numpy.typing import NDArray
 from snowmelt.agent import Conversation, Recommender
 from snowmelt.agent.after import OFF
@@ -54,12 +54,6 @@ def recalls(scores: NDArray[np.floating], named: set[int], gold: set[int]) -> li
     scores[list(named)] = -np.inf
     place = np.argsort(-scores, kind="stable")[: max(AT)].tolist()
     return [len(gold & set(place[:k])) / len(gold) for k in AT]
-
-
-def interval(values: Sequence[float]) -> str:
-    rng, x = np.random.default_rng(0), np.asarray(values, float)
-    draws = [x[rng.integers(len(x), size=len(x))].mean() for _ in range(2000)]
-    return f"{x.mean():.3f} [{np.quantile(draws, 0.025):.3f}, {np.quantile(draws, 0.975):.3f}]"
 
 
 def main() -> None:

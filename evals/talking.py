@@ -19,7 +19,7 @@ from snowmelt.agent.after import POOL as CHOSEN_FROM
 from snowmelt.agent.after import After, arrange
 from snowmelt.agent.dialogue import grounds, hear, told
 from snowmelt.agent.questions import next_question
-from snowmelt.agent.ranking import available, rank
+from snowmelt.agent.ranking import rank, recommendable
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.types import Conversation, Profile, Question, Reply
 from snowmelt.agent.types import Option as Choice
@@ -142,9 +142,7 @@ class _Talk:
     def _ranked(self, profile: Profile) -> list[str]:
         """Ids of the first POOL, as `Recommender.ranked` orders them; without reasons, which take the longest."""
         r = self.recommender
-        allowed = available(r.catalogue, profile)
-        for id_ in {*profile.liked_ids, *profile.disliked_ids} & r.catalogue.rows.keys():
-            allowed[r.catalogue.rows[id_]] = False
+        allowed = recommendable(r.catalogue, profile)
         rows, signals = rank(r.catalogue, profile, CHOSEN_FROM, allowed=allowed, learned=r.learned)
         if not rows:
             return []

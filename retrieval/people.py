@@ -104,12 +104,13 @@ def read_people(path: Path | None, rows: Mapping[str, int], event: str | None = 
     )
     liked = np.flatnonzero(target & (rating >= least))
     times = np.array(clock)[liked]
-    liked = liked[np.argsort(times, kind="stable")]
+    order = np.argsort(times, kind="stable")
+    liked, times = liked[order], times[order]
     place = np.array(who)[liked] * len(rows) + np.array(what)[liked]
     place, first = np.unique(place, return_index=True)  # an item that was liked twice counts once
     shape = (len(users), len(rows))
     at = np.divmod(place, len(rows))
-    times = np.array(clock)[liked][first]
+    times = times[first]
     real = len(times) and np.isfinite(times).all() and np.median(times) > CLOCK
     likes = csr_matrix((np.ones(len(place), np.float32), at), shape=shape)
     beside = {}

@@ -7,7 +7,7 @@ reasons in a list quote its person.
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from threading import Lock
 from typing import Generic, TypeVar
@@ -82,7 +82,6 @@ class Lists:
 
     def __init__(self) -> None:
         self._cache = Cache[list[Recommendation]](LISTS)
-        self.clear: Callable[[], None] = self._cache.clear
 
     def ranked(self, r: Recommender, profile: Profile, limit: int, after: After) -> tuple[list[Recommendation], bool]:
         """As `Recommender.ranked`. A list that is degraded, or that luck has a part in, is made anew the next time."""
@@ -95,3 +94,6 @@ class Lists:
         if not degraded:
             self._cache.put(key, found)
         return found, degraded
+
+    def clear(self) -> None:
+        self._cache.clear()
