@@ -100,6 +100,7 @@ def test_from_the_first_word_to_a_list_feedback_reload_and_erasure(opened: Open)
     say(page, "I loved Spirited Away, but no horror please")
     page.wait_for_selector(".answers button, .choices button")
     assert page.locator("#profile").get_by_text("Spirited Away", exact=True).count() == 1
+    assert len(page.locator(".turn.assistant .body").last.inner_text()) > 20  # the question, not its mark alone
     turns = page.locator(".turn.user").count()
     if page.locator(".tick").count():  # items to tick; else a quick answer, or one of two
         page.locator(".tick").first.click()

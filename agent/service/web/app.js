@@ -58,7 +58,7 @@ function offer(question, list) {
   if (question && list) bubble("assistant", question.text);
   // a question about limits has no options, but any limit may do
   if (!question || !(question.options.length || question.about.startsWith("limits"))) return;
-  shorten(question);
+  if (question.options.length) shorten(question);
   const quick = (label, said, className = "") => make("button", { type: "button", className, onclick: () => say(said) }, label);
   let element;
   if (question.kind === "versus" && question.options.length === 2) {
