@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.types import Entry, Profile
 from snowmelt.retrieval.catalogue import Catalogue
+from snowmelt.retrieval.covering import covering
 from snowmelt.retrieval.filters import Filter
 from snowmelt.retrieval.fusion import spread, standardise
 from snowmelt.retrieval.learned import Learned
@@ -38,6 +39,7 @@ MATCH = 1.0  # of a value that was asked for, beside standardised signals
 WISH, DISLIKE, REFUSED = 2.0, 0.25, 1.0
 EXACT = 20_000  # items up to which every one is scored; above, those that a search finds
 LIKES = 10  # whose text is compared with one another
+FIRST = 20  # items chosen for somebody of whom nothing is known
 SEARCHED, SAMPLE = 300, 2000  # found by each search of a large catalogue; items that say how large a cosine is
 
 
@@ -108,6 +110,11 @@ def rank(
     if profile.dislikes:
         signals["dislikes"] = spread * _dislikes(catalogue, profile, rows)
     total = np.sum(list(signals.values()), axis=0)
+    if not total.any():  # nothing tells them apart: a few that stand for all, the rest as it comes
+        seen = [catalogue.rows[id_] for id_ in profile.seen if id_ in catalogue.rows]
+        few = covering(catalogue.vectors, rows, min(limit, FIRST), seen)
+        left = rows[~np.isin(rows, few)]
+        return [*few, *(int(row) for row in left)][:limit], {}
     best = np.argsort(-total, kind="stable")[:limit]
     return [int(row) for row in rows[best]], {name: values[best] for name, values in signals.items() if values.any()}
 

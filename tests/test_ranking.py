@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from snowmelt.agent.familiarity import Familiarity
-from snowmelt.agent.ranking import bounded, fame, rank, sample, standing, text_signals
+from snowmelt.agent.ranking import available, bounded, fame, rank, sample, standing, text_signals
 from snowmelt.agent.types import Constraint, Entry, Profile
 from snowmelt.retrieval.catalogue import Catalogue
 
@@ -110,3 +110,25 @@ def test_bound_of_any_size(bound: int) -> None:
         start = sorted(range(12), key=lambda i: -base[i])
         found = bounded(base, moved, bound)
         assert all(abs(found.index(i) - start.index(i)) <= bound for i in range(12))
+
+
+def test_somebody_unknown_gets_a_few_that_stand_for_all_and_then_others(films: Catalogue) -> None:
+    vectors = np.asarray(films.vectors) - np.asarray(films.vectors).mean(axis=0)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def cover(ids: list[str]) -> float:
+        return float((vectors @ vectors[[films.rows[i] for i in ids]].T).max(axis=1).mean())
+
+    first = order(films, Profile(), 10)
+    assert first != films.ids[:10] and cover(first) > cover(films.ids[:10]) + 0.02
+    chance = [
+        cover([films.ids[i] for i in np.random.default_rng(n).permutation(len(films.ids))[:10]]) for n in range(20)
+    ]
+    assert cover(first) > max(chance)
+    seen = Profile(seen=tuple(first))
+    rows, _ = rank(films, seen, 10, allowed=available(films, seen))
+    more = [films.ids[r] for r in rows]
+    assert not {*more} & {*first} and cover([*first, *more]) > cover([*first, *films.ids[:10]]) > cover(first)
+    short = Profile(constraints=(Constraint(attribute="runtime", op="le", value=60.0),))
+    rows, signals = rank(films, short, 500, allowed=available(films, short))
+    assert len(rows) == len({*rows}) == int(available(films, short).sum()) and not signals
