@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from snowmelt.agent.llm import LLM, Message, ModelError
-from snowmelt.agent.reasons import COINCIDENCE, certain
+from snowmelt.agent.proof import certain
+from snowmelt.agent.reasons import COINCIDENCE
 from snowmelt.agent.understanding.text import key_of
 from snowmelt.prompts import render
 from snowmelt.retrieval import tagging

@@ -30,8 +30,8 @@ from typing import Any, cast
 from pydantic import BaseModel
 from snowmelt.agent.llm import LLM, Completion, Message, ModelError, Scores, Unsupported, validated
 from snowmelt.agent.models.hosted import HostedLLM
+from snowmelt.agent.proof import verified
 from snowmelt.agent.ranking import BOUND
-from snowmelt.agent.reasons import verified
 from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.types import Constraint, Conversation, Entry, Profile, Recommendation
 from snowmelt.retrieval.catalogue import Catalogue, build

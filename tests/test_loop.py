@@ -4,8 +4,8 @@ import random
 
 import pytest
 from snowmelt.agent import Conversation, Profile, Recommender
+from snowmelt.agent.proof import verified
 from snowmelt.agent.ranking import BOUND, bounded
-from snowmelt.agent.reasons import verified
 from snowmelt.agent.types import Constraint, Recommendation
 from snowmelt.retrieval.catalogue import Catalogue, build
 from snowmelt.retrieval.errors import InputError

@@ -4,7 +4,8 @@ import random
 
 import pytest
 from snowmelt.agent import Profile, Recommender
-from snowmelt.agent.reasons import explain_all, verified
+from snowmelt.agent.proof import verified
+from snowmelt.agent.reasons import explain_all
 from snowmelt.agent.sentences import sentences
 from snowmelt.agent.types import Constraint, Entry, Reason
 from snowmelt.retrieval.catalogue import Catalogue
