@@ -1,7 +1,7 @@
 """After ranking: which items of the front of an order make the list. Four switches, each with a measured price.
 
 The ranking keeps the say over the order: what is chosen here stands in it, and all else follows. It works on the fused
-scores before the model is asked, so that the model's word is bounded by what is chosen. Prices are in evals/README.md
+scores before the model is asked, so that the model's word is bounded by what is chosen. Prices are in docs/results.md
 (`python benchmarks/after.py`). Always: an item that is another one's twin comes last.
 """
 

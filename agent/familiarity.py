@@ -19,7 +19,7 @@ from snowmelt.agent.llm import LLM
 from snowmelt.prompts import render
 
 Floats = NDArray[np.float32]
-NEUTRAL = 0.15  # share of the likelihood after a prompt that says nothing which is taken off (evals/README.md)
+NEUTRAL = 0.15  # share of the likelihood after a prompt that says nothing which is taken off (docs/results.md)
 UNKNOWN, KNOWN = 0.6, 0.9  # nats: at and below the first the model is not trusted at all, from the second on it is
 LONGEST = 60  # characters of a title that are read, up to a word's end; shop titles run on for hundreds
 PROMPTS = {"other": "familiar", "zh": "familiar_zh"}  # two lines: one says nothing of fame, the other does

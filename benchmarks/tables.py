@@ -1,8 +1,7 @@
-"""The tables of evals/README.md: every split on every data set where it applies, one command.
+"""Every split on every data set where it applies: the tables of docs/tables.md and two of evals/README.md.
 
     python benchmarks/tables.py ../shared/data runs [--only ml-100k-user,...] [--jobs 2]     # runs what is missing
-    python benchmarks/tables.py ../shared/data runs --print                                    # Markdown of what ran
-    python benchmarks/tables.py ../shared/data runs --targets                                  # met or not, by ratios
+    python benchmarks/tables.py ../shared/data runs --write              # writes what ran into these two files
 
 Runs are resumed: an arm that is there (and whose module has not changed) is not run again. Runs with the embedded
 model are `NAME-llm` in the same folder: see `WITH_MODEL`.
@@ -78,6 +77,11 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
+ROOT = Path(__file__).resolve().parent.parent
+HEAD = """# All tables
+
+Every arm on every set, written by `python benchmarks/tables.py ../shared/data runs --write`; how to read them:
+[results.md](results.md). "+" after a commit: files of the tree had changes."""
 WITH_MODEL = "snowmelt eval DATA --split KIND --reveal 1,3,5 --model local --out runs/NAME-KIND-llm"
 DENSE = ("dense(how=max)", "dense(how=mean)", "dense(text=all)")
 WORDS = (*DENSE, "bm25", "bm25(text=all)")
@@ -103,23 +107,14 @@ def main() -> int:
     parser.add_argument("--only", default="", help="names of runs, by commas")
     parser.add_argument("--without-ours", action="store_true", help="baselines alone")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--print", action="store_true", help="Markdown of the runs that are there")
-    parser.add_argument("--targets", action="store_true", help="a table of what issue 4 asks for and what there is")
+    parser.add_argument("--write", action="store_true", help="write docs/tables.md, and targets and overview")
     asked = parser.parse_args()
     names = [n for n in asked.only.split(",") if n] or list(RUNS)
     unknown = [n for n in names if n not in RUNS]
     if unknown:
         parser.error(f"--only: {unknown[0]!r} is none of {', '.join(RUNS)}")
-    if asked.targets:
-        sys.stdout.write(
-            "\n".join([*VERDICTS, *(row for target in TARGETS for row in verdicts(asked.out, *target))]) + "\n"
-        )
-        return 0
-    if asked.print:
-        ran = {n: json.loads(p.read_text("utf-8")) for n in names if (p := asked.out / n / "run.json").exists()}
-        rows = [overview_row(name, result) for name, result in ran.items()]
-        sys.stdout.write("\n".join([*OVERVIEW, *rows]) + "\n\n")
-        sys.stdout.write("\n\n".join(section(name, result) for name, result in ran.items()) + "\n")
+    if asked.write:
+        write(asked.out)
         return 0
     for name in names:
         data, options = RUNS[name]
@@ -136,6 +131,27 @@ def main() -> int:
                 sys.stderr.write(f"{name} {arm}: {told['error']}\n")
         sys.stderr.write(f"{name} done\n")
     return 0
+
+
+def write(out: Path) -> None:
+    """What ran in `out`: a section for each run, and the two marked tables of the judge's README."""
+    models = [name + "-llm" for name in RUNS]
+    ran = {n: json.loads(p.read_text("utf-8")) for n in [*RUNS, *models] if (p := out / n / "run.json").exists()}
+    sections = [section(name, result) for name, result in ran.items()]
+    (ROOT / "docs" / "tables.md").write_text("\n\n".join([HEAD, *sections]) + "\n", "utf-8")
+    blocks = {
+        "targets": [*VERDICTS, *(row for target in TARGETS for row in verdicts(out, *target))],
+        "overview": [*OVERVIEW, *(overview_row(name, result) for name, result in ran.items() if name in RUNS)],
+    }
+    page = ROOT / "evals" / "README.md"
+    text = page.read_text("utf-8")
+    for name, lines in blocks.items():
+        before, opened, rest = text.partition(f"<!-- {name}: benchmarks/tables.py --write -->\n")
+        _, closed, after = rest.partition(f"\n<!-- /{name} -->")
+        if not opened or not closed:
+            raise SystemExit(f"{page}: the marks of {name} are gone")
+        text = before + opened + "\n".join(lines) + closed + after
+    page.write_text(text, "utf-8")
 
 
 VERDICTS = ("| run | against | least | " + "ratio [95%] by likes revealed | met |", "|---" * 5 + "|")
@@ -195,7 +211,7 @@ def overview_row(name: str, result: dict[str, Any]) -> str:
 
 
 def section(name: str, result: dict[str, Any]) -> str:
-    """One run as a section of the README."""
+    """One run as a section of docs/tables.md."""
     commit = result["surroundings"]["commit"] or "?"
     commit = commit[:8] + ("+" if commit.endswith("+") else "")  # "+": the tree had changes
     note = f" {result['note']}." if result["note"] else ""
@@ -204,7 +220,7 @@ def section(name: str, result: dict[str, Any]) -> str:
         f"{MAIN} [95%] by {WHAT.get(split_of(result), 'revealed likes')}; commit {commit}."
     )
     broken = [f"{arm} did not run: {told['error']}" for arm, told in result["settings"].items() if told["error"]]
-    parts = (f"#### {name}", about, levels_table(result), *broken, verdict(result, main_level(result)))
+    parts = (f"## {name}", about, levels_table(result), *broken, verdict(result, main_level(result)))
     return "\n\n".join(parts)
 
 

@@ -3,7 +3,7 @@
 Facility location, chosen greedily: each item that is added is the one that brings all others nearest to something
 chosen (Nemhauser, Wolsey and Fisher, *An analysis of approximations for maximizing submodular set functions*, 1978: at
 least 1 - 1/e of the best cover). So a list is of central items and of different kinds. On films it finds twice what
-chance does, for shops and artists the same as chance (evals/README.md).
+chance does, for shops and artists the same as chance (docs/results.md).
 """
 
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ BLOCK = 64  # people whose signals are held at a time
 DOUBT = 100  # people that the weights before (of fewer likes, at first of `DEFAULT`) count for beside those that teach
 
 # Until likes tell what is well known, a language model's familiarity with titles does: its weight in the default tables
-# is HEARD for the first person and half of it with FEW (evals/README.md).
+# is HEARD for the first person and half of it with FEW (docs/results.md).
 HEARD, FEW = 0.3, 20
 
 
