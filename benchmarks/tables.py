@@ -27,6 +27,7 @@ from snowmelt.evals.report import (
     split_of,
     verdict,
 )  # fmt: skip
+from snowmelt.evals.statistics import compare
 from snowmelt.evals.summary import MAIN
 from snowmelt.retrieval.errors import InputError
 
@@ -134,24 +135,43 @@ def main() -> int:
 
 
 def write(out: Path) -> None:
-    """What ran in `out`: a section for each run, and the two marked tables of the judge's README."""
-    models = [name + "-llm" for name in RUNS]
-    ran = {n: json.loads(p.read_text("utf-8")) for n in [*RUNS, *models] if (p := out / n / "run.json").exists()}
+    """What ran in `out`: a section for each run, and the marked tables of the judge's README and docs/results.md."""
+    every = [*RUNS, *(f"{name}-llm" for name in RUNS)]
+    ran = {n: json.loads(p.read_text("utf-8")) for n in every if (p := out / n / "run.json").exists()}
     sections = [section(name, result) for name, result in ran.items()]
     (ROOT / "docs" / "tables.md").write_text("\n\n".join([HEAD, *sections]) + "\n", "utf-8")
-    blocks = {
-        "targets": [*VERDICTS, *(row for target in TARGETS for row in verdicts(out, *target))],
-        "overview": [*OVERVIEW, *(overview_row(name, result) for name, result in ran.items() if name in RUNS)],
-    }
-    page = ROOT / "evals" / "README.md"
-    text = page.read_text("utf-8")
-    for name, lines in blocks.items():
-        before, opened, rest = text.partition(f"<!-- {name}: benchmarks/tables.py --write -->\n")
-        _, closed, after = rest.partition(f"\n<!-- /{name} -->")
-        if not opened or not closed:
-            raise SystemExit(f"{page}: the marks of {name} are gone")
-        text = before + opened + "\n".join(lines) + closed + after
-    page.write_text(text, "utf-8")
+    judge, results = ROOT / "evals" / "README.md", ROOT / "docs" / "results.md"
+    replaced(judge, "targets", [*VERDICTS, *(row for target in TARGETS for row in verdicts(out, *target))])
+    replaced(judge, "overview", [*OVERVIEW, *(overview_row(n, result) for n, result in ran.items() if n in RUNS)])
+    replaced(results, "model", [*MODEL, *(row for n, result in ran.items() for row in model_rows(n, result))])
+
+
+def replaced(page: Path, name: str, lines: list[str]) -> None:
+    """Put `lines` between the marks of the table `name` on a page."""
+    before, opened, rest = page.read_text("utf-8").partition(f"<!-- {name}: benchmarks/tables.py --write -->\n")
+    _, closed, after = rest.partition(f"\n<!-- /{name} -->")
+    if not opened or not closed:
+        raise SystemExit(f"{page}: the marks of {name} are gone")
+    page.write_text(before + opened + "\n".join(lines) + closed + after, "utf-8")
+
+
+MODEL = ("| run | likes | n | with the model | without | difference [95%], p |", "|---" * 6 + "|")
+
+
+def model_rows(name: str, result: dict[str, Any]) -> list[str]:
+    """`snowmelt` beside `snowmelt-no-llm` at each level of one run, if it has both; p is not corrected."""
+    people, rows = result["per_person"], []
+    if "snowmelt" not in people or OURS[0] not in people:
+        return rows
+    for level in sorted(map(int, people["snowmelt"])):
+        ours, without = (np.array(people[n][str(level)][MAIN], float) for n in ("snowmelt", OURS[0]))
+        told = compare(ours, without)
+        gain, share = told.difference, 100 * told.difference.mean / max(without.mean(), 1e-9)
+        rows.append(
+            f"| {name} | {level} | {len(ours)} | {ours.mean():.3f} | {without.mean():.3f} | {gain.mean:+.4f} "
+            f"[{gain.low:+.4f}, {gain.high:+.4f}], {share:+.1f} %, p {told.p:.4f} |"
+        )
+    return rows
 
 
 VERDICTS = ("| run | against | least | " + "ratio [95%] by likes revealed | met |", "|---" * 5 + "|")
