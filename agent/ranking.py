@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 BOUND = 5  # places that the model can move an item from its place without it, whatever it says
-# Without behaviour, chosen on validation people of ml-100k, lastfm-hetrec, amazon-office and redial (evals/README.md).
+# Without behaviour, chosen on validation people of ml-100k, lastfm-hetrec, amazon-office and redial (docs/results.md).
 DENSE, MEAN, BM25 = 1.0, 0.25, 0.75  # of standardised signals
 # Fame weighs FAMILIARITY / evidence beside the standardised text: evidence is how far a person's likes stand out by the
 # text of the others, in standard deviations (films 0.4, artists 1.9: there, twice the weight halves NDCG@10), with one
@@ -220,12 +220,14 @@ def _asked(catalogue: Catalogue, profile: Profile, rows: Rows) -> Floats:
 
 def _dislikes(catalogue: Catalogue, profile: Profile, rows: Rows) -> Floats:
     """At most 0: items are pushed down as far as they are nearer than most to something disliked."""
-    disliked = [catalogue.rows[e.item_id] for e in profile.dislikes if e.item_id in catalogue.rows]
-    words = [e.text for e in profile.dislikes if e.item_id not in catalogue.rows]
-    queries = _queries(catalogue, disliked, words)
-    usual = _cosines(catalogue, queries, sample(len(catalogue.ids))).max(axis=1)
-    near = _scaled(_cosines(catalogue, queries, rows).max(axis=1), usual)
-    push = DISLIKE * np.float32(max(e.strength for e in profile.dislikes)) * np.maximum(near, 0)
+    push = np.zeros(len(rows), np.float32)
+    for strength in {e.strength for e in profile.dislikes}:  # what was waved away pushes less than what was refused
+        entries = [e for e in profile.dislikes if e.strength == strength]
+        disliked = [catalogue.rows[e.item_id] for e in entries if e.item_id in catalogue.rows]
+        queries = _queries(catalogue, disliked, [e.text for e in entries if e.item_id not in catalogue.rows])
+        usual = _cosines(catalogue, queries, sample(len(catalogue.ids))).max(axis=1)
+        near = _scaled(_cosines(catalogue, queries, rows).max(axis=1), usual)
+        push = np.maximum(push, np.float32(DISLIKE * strength) * near)
     for entry in profile.dislikes:
         has = _having(catalogue, entry)
         if has is not None:

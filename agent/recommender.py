@@ -11,6 +11,7 @@ from snowmelt.agent import calibration, familiarity
 from snowmelt.agent.after import POOL, USUAL, After, arrange, in_order
 from snowmelt.agent.dialogue import stream, turn
 from snowmelt.agent.familiarity import Familiarity
+from snowmelt.agent.feedback import Kind, count, with_feedback
 from snowmelt.agent.llm import LLM, open_llm
 from snowmelt.agent.phrases import Language
 from snowmelt.agent.ranking import bounded, rank, recommendable
@@ -18,7 +19,7 @@ from snowmelt.agent.reasons import explain_all
 from snowmelt.agent.scoring import score_candidates
 from snowmelt.agent.types import Conversation, Profile, Recommendation, Reply
 from snowmelt.agent.understanding import Vocabulary
-from snowmelt.retrieval import arrivals, fitting
+from snowmelt.retrieval import fitting
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.embedding import Embedder
 from snowmelt.retrieval.errors import InputError
@@ -27,7 +28,7 @@ from snowmelt.retrieval.fusion import standardise
 from snowmelt.retrieval.learned import Learned
 
 # Of the model's opinion on a model that was never calibrated (`snowmelt calibrate`), in standard deviations of what it
-# is added to. Beside learned behaviour small models add nothing that can be measured (evals/README.md): not asked.
+# is added to. Beside learned behaviour small models add nothing that can be measured (docs/results.md): not asked.
 WEIGHT = 0.2
 ASKED = 30  # candidates that the model is asked about
 DEADLINE = 20.0  # seconds for the model; then the list stands without it and is marked degraded
@@ -81,15 +82,18 @@ class Recommender:
         made._take_up()
         return made
 
-    def learn(self, profile: Profile, item_id: str, *, skip: bool = False, back: bool = False) -> None:
-        """Somebody with `profile` likes an item too, or skips it; `back` takes that back (the profile without it). Kept
-        as counts beside the catalogue, in use from the next list on; nothing of the person is. No effect where nothing
-        was fitted. Raises InputError for an unknown item."""
-        if item_id not in self.catalogue.rows:
-            raise InputError(f"learn: {self.catalogue.dir} has no item {item_id!r}")
+    def feedback(self, profile: Profile, item_id: str, kind: Kind, seconds: float | None = None) -> Profile:
+        """The profile after an event on an item (`with_feedback`), which also teaches everybody's lists where behaviour
+        was fitted: kept as counts beside the catalogue, in use from the next list on; nothing of the person is. Raises
+        InputError for an unknown item."""
+        row = self.catalogue.rows.get(item_id)
+        if row is None:
+            raise InputError(f"feedback: {self.catalogue.dir} has no item {item_id!r}")
+        now = with_feedback(profile, self.catalogue.items[row], kind, seconds)
         if self.learned is not None:
-            arrivals.record(self.catalogue.dir, profile.liked_ids, item_id, skip=skip, back=back)
+            count(self.catalogue.dir, profile, now, item_id)
             self._take_up()
+        return now
 
     @classmethod
     def open(

@@ -6,6 +6,7 @@ from importlib.resources import files
 from string import Template
 from typing import Literal
 
+from snowmelt.agent.feedback import implicit
 from snowmelt.agent.types import Constraint, Conversation, Entry, Profile
 from snowmelt.agent.understanding.text import key_of
 from snowmelt.agent.understanding.values import chinese_names
@@ -79,7 +80,7 @@ def about_me(conversation: Conversation, vocabulary: Vocabulary, language: str) 
         for kind, entries in (("like", profile.likes), ("dislike", profile.dislikes)):
             lines += [
                 say(
-                    prefix + kind,
+                    ("done_" if implicit(e) else prefix) + kind,
                     language,
                     what=vocabulary.shown(_what(e, catalogue, language), language),
                     said=e.evidence or e.text,

@@ -188,7 +188,7 @@ def behaviour(args: argparse.Namespace, catalogue: Catalogue) -> None:
         times["CPU"].append(1000 * (time.process_time() - used))
         if turn % 20 == 0:
             used = time.process_time()
-            recommender.learn(profile, catalogue.ids[int(likes.indices[likes.indptr[person]])])
+            recommender.feedback(profile, catalogue.ids[int(likes.indices[likes.indptr[person]])], "like")
             times["learn"].append(1000 * (time.process_time() - used))
     print(f"{args.queries} recommendations of 10 with learned signals, 1 to 10 likes, no model (learn: CPU)")
     told(times)

@@ -93,12 +93,12 @@ def test_a_new_item_has_behaviour_on_its_first_day_and_skips_take_it_away(fresh:
     before = place("i27")
     for _ in range(39):
         arrivals.record(fresh.dir, ["i1"], "i27")
-    recommender.learn(profile, "i27")
+    recommender.feedback(profile, "i27", "like")
     assert place("i27") < before and place("i27") <= 2
     assert recommender.learned is not None and fresh.rows["i27"] in recommender.learned.behaviour.rows
     for _ in range(199):
         arrivals.record(fresh.dir, [], "i27", skip=True)
-    recommender.learn(profile, "i27", skip=True)
+    recommender.feedback(profile, "i27", "dislike")
     assert place("i27") > 2
 
 
@@ -117,7 +117,7 @@ def test_another_process_hears_of_it_and_a_fit_begins_anew(fresh: Catalogue) -> 
 
 def test_no_person_and_no_word_is_kept(fresh: Catalogue) -> None:
     profile = Profile(likes=(Entry(text="CANARY words", evidence="CANARY"),))
-    Recommender(fresh, None).learn(profile, "i2")
+    Recommender(fresh, None).feedback(profile, "i2", "like")
     assert b"CANARY" not in (fresh.dir / "learned" / "arrivals.db").read_bytes()
 
 
@@ -129,7 +129,7 @@ def test_a_like_is_taken_up_from_memory_and_the_map_grows_as_a_new_one_would(fre
     monkeypatch.setattr(fitting, "stored", lambda *_: pytest.fail("the version was read again"))
     for person in range(3):
         liked = Profile(likes=(Entry(text="x", item_id=f"i{person * 2}"),))
-        recommender.learn(liked, new[0])
+        recommender.feedback(liked, new[0], "like")
     after = recommender.learned
     assert after is not None and fresh.rows[new[0]] in after.behaviour.rows
     whole = fit_map(after.content.features(), after.behaviour.rows, after.new_rows)

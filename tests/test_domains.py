@@ -73,7 +73,7 @@ def test_a_source_that_helps_speaks_for_people_known_there(town: Path, capsys) -
     assert np.mean([int(r.item.id[1:]) % 2 for r in made.recommend(here, 8)]) > 0.8
     assert main(["recommend", str(town / "shop"), "--likes-id", "books:b1", "--no-llm", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["recommendations"]) == 5
-    made.learn(here, "s5")
+    made.feedback(here, "s5", "like")
     assert made.learned is not None and made.learned.extra == 30 and len(made.fresh().recommend(here, 40)) == 38
 
 

@@ -130,6 +130,11 @@ def test_feedback_is_in_the_profile_at_once_and_can_be_taken_back(service: Runni
             "none", "more", "seen", "dislike", "like",
         ]  # fmt: skip
         assert anna.post("/v1/me/feedback", json={"item": "no such", "kind": "like"}).status_code == 404
+        stayed = {"item": item["id"], "kind": "dwell", "seconds": 45.0}
+        told = anna.post("/v1/me/feedback", json=stayed).raise_for_status().json()["profile"]["profile"]
+        assert [(e["item_id"], e["strength"]) for e in told["likes"]] == [(item["id"], 0.5)]
+        assert not profile("skip")["likes"] and anna.get("/v1/me/feedback").json()["feedback"][1]["seconds"] == 45
+        assert anna.post("/v1/me/feedback", json={**stayed, "kind": "skip"}).status_code == 422
 
 
 def test_feedback_teaches_the_prior_without_a_refit_and_the_next_fit_with_it(tmp_path: Path) -> None:

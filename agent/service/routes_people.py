@@ -6,7 +6,7 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request, Response
-from snowmelt.agent.recommender import Recommender
+from snowmelt.agent.feedback import count, with_feedback
 from snowmelt.agent.service.access import Service, TheBackend, ThePerson, TheService
 from snowmelt.agent.service.keyring import Gone
 from snowmelt.agent.service.problems import Stop, documented
@@ -27,9 +27,7 @@ from snowmelt.agent.service.shapes import (
 )
 from snowmelt.agent.service.store import TOKEN_LIFE, Person, Put, Stored
 from snowmelt.agent.service.streams import while_there
-from snowmelt.agent.types import Entry, Profile
-from snowmelt.retrieval import arrivals
-from snowmelt.retrieval.items import Item
+from snowmelt.agent.types import Profile
 
 MORE = 5  # items like the one of `more`
 
@@ -99,7 +97,8 @@ async def write_profile(
 async def feedback(
     body: FeedbackIn, request: Request, person: ThePerson, s: TheService, idempotency_key: IdempotencyKey = None
 ) -> Any:
-    """A word on an item; it is in the profile at once. `more` likes it and gives items like it."""
+    """A word on an item, or what was done with it; it is in the profile at once. `more` likes it and gives items like
+    it. `skip` (waved away) is a faint dislike, `dwell` of half a minute a faint like; neither stands against a word."""
     room = s.room(body.catalogue)
     row = room.plain.catalogue.rows.get(body.item)
     if row is None:
@@ -111,18 +110,23 @@ async def feedback(
             if done := await repeated(s, person, idempotency_key, asked):
                 return done
             kept, profile = await _profile(s, person, room)
-            before, profile = profile, _with(profile, item, body.kind)
-            note = {"catalogue": room.name, "item": item.id, "kind": body.kind}
+            before, profile = profile, with_feedback(profile, item, body.kind, body.seconds)
+            note = {
+                "catalogue": room.name,
+                "item": item.id,
+                **body.model_dump(include={"kind", "seconds"}, exclude_none=True),
+            }
             puts = [
                 Put("profile", room.name, profile.model_dump(mode="json"), kept.version if kept else 0),
                 Put("feedback", secrets.token_hex(16), note, 0),
             ]
             version = (await s.rows(s.store.put, person.id, *puts))[0]
-            await s.rooms.plainly(lambda: _count(room.plain, before, profile, item.id))
+            if room.plain.learned is not None:
+                await s.rooms.plainly(lambda: count(room.plain.catalogue.dir, before, profile, item.id))
             found, degraded = [], False
             if body.kind == "more":
                 one = Profile(
-                    likes=(_entry(item),), constraints=profile.constraints,
+                    likes=profile.likes[-1:], constraints=profile.constraints,
                     seen=(*profile.seen, *profile.liked_ids, *profile.disliked_ids),
                 )  # fmt: skip
                 (found, late), failed = await s.rooms.answer(room, person.id, lambda r: r.ranked(one, MORE))
@@ -186,34 +190,3 @@ def _fits(room: Room, profile: Profile) -> None:
     known = room.plain.catalogue.rows
     if any(id_ not in known for id_ in (*profile.liked_ids, *profile.disliked_ids)):
         raise Stop(422, "A liked or disliked item is not in the catalogue.")
-
-
-def _entry(item: Item) -> Entry:
-    return Entry(text=item.title, item_id=item.id, evidence=item.title)
-
-
-def _with(profile: Profile, item: Item, kind: str) -> Profile:
-    """The profile after feedback on an item: the latest word on it replaces the earlier ones."""
-    likes = tuple(e for e in profile.likes if e.item_id != item.id)
-    dislikes = tuple(e for e in profile.dislikes if e.item_id != item.id)
-    seen = tuple(i for i in profile.seen if i != item.id)
-    if kind in ("like", "more"):
-        likes = (*likes, _entry(item))
-    elif kind == "dislike":
-        dislikes = (*dislikes, _entry(item))
-    elif kind == "seen":
-        seen = (*seen, item.id)
-    return profile.model_copy(update={"likes": likes, "dislikes": dislikes, "seen": seen})
-
-
-def _count(recommender: Recommender, before: Profile, now: Profile, item_id: str) -> None:
-    """Count what a person has changed about one item. It is in use as soon as somebody asks for `fresh`."""
-    if recommender.learned is None:
-        return
-    directory, was, others = recommender.catalogue.dir, before.liked_ids, now.liked_ids
-    if item_id in was and item_id not in others:
-        arrivals.record(directory, was, item_id, back=True)
-    if item_id in others and item_id not in was:
-        arrivals.record(directory, others, item_id)
-    if (item_id in before.disliked_ids) != (item_id in now.disliked_ids):
-        arrivals.record(directory, (), item_id, skip=True, back=item_id in before.disliked_ids)

@@ -3,8 +3,9 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 from snowmelt.agent.after import After
+from snowmelt.agent.feedback import Kind
 from snowmelt.agent.types import Profile, Recommendation, Reply
 from snowmelt.retrieval.items import Item
 
@@ -21,6 +22,9 @@ CatalogueName = Annotated[
 Cursor = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
 PageSize = Annotated[int, Query(ge=1, le=100)]
 WhichCatalogue = Annotated[str | None, Query(max_length=128, description="left out: the first one")]
+Seconds = Annotated[
+    float | None, Field(default=None, ge=0, le=86_400, strict=True, description="of `dwell`: how long they stayed")
+]
 CARD = {
     "id": "f0417", "title": "Ratatouille", "description": "A rat who can cook makes an unusual alliance in Paris.",
     "attributes": {"year": 2007.0, "runtime": 111.0, "genres": ["animation", "comedy"]},
@@ -115,7 +119,14 @@ class FeedbackIn(In):
     model_config = ConfigDict(json_schema_extra={"examples": [{"item": "f0417", "kind": "like"}]})
     catalogue: CatalogueName = None
     item: ItemId
-    kind: Literal["like", "dislike", "seen", "more", "none"] = Field(description="none takes earlier feedback back")
+    kind: Kind = Field(description="skip and dwell are what was done, not said; none takes earlier feedback back")
+    seconds: Seconds = None
+
+    @model_validator(mode="after")
+    def _timed(self) -> "FeedbackIn":
+        if (self.kind == "dwell") != (self.seconds is not None):
+            raise ValueError("seconds: how long the person stayed, with `dwell` and with nothing else")
+        return self
 
 
 class Out(BaseModel):
@@ -262,6 +273,7 @@ class FeedbackRow(Out):
     catalogue: str
     item: str
     kind: str
+    seconds: float | None = None
     created: int
 
 
