@@ -1,7 +1,7 @@
-"""Every split on every data set where it applies: the tables of docs/tables.md and two of evals/README.md.
+"""Every split on every data set where it applies: docs/tables.md, and the marked tables of other pages.
 
     python benchmarks/tables.py ../shared/data runs [--only ml-100k-user,...] [--jobs 2]     # runs what is missing
-    python benchmarks/tables.py ../shared/data runs --write              # writes what ran into these two files
+    python benchmarks/tables.py ../shared/data runs --write              # writes what ran into these pages
 
 Runs are resumed: an arm that is there (and whose module has not changed) is not run again. Runs with the embedded
 model are `NAME-llm` in the same folder: see `WITH_MODEL`.
@@ -100,6 +100,22 @@ TARGETS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ("mind-impressions", "snowmelt-no-llm", 1.0, EVERY),
 )
 
+ALONE, WITH = OURS[0], "snowmelt"
+# (setting, run, our arm) of the table in README.md
+FRONT = (
+    ("new people, films (ml-100k)", "ml-100k-user", ALONE),
+    ("new listeners (lastfm)", "lastfm-hetrec-user", ALONE),
+    ("new people, office shop", "amazon-office-user", ALONE),
+    ("new people, films, training ends before they come", "ml-100k-user-time", ALONE),
+    ("known in Beauty and Sports, new in Toys", "to-toys", ALONE),
+    ("new films, with the model", "ml-100k-item-llm", WITH),
+    ("new office products", "amazon-office-item", ALONE),
+    ("no behaviour at all, films, with the model", "ml-100k-scene-llm", WITH),
+    ("no behaviour at all, artists, with the model", "lastfm-hetrec-scene-llm", WITH),
+    ("no behaviour at all, office shop", "amazon-office-scene", ALONE),
+    ("news that were shown (MIND)", "mind-impressions", ALONE),
+)
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -108,7 +124,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="names of runs, by commas")
     parser.add_argument("--without-ours", action="store_true", help="baselines alone")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="write docs/tables.md, and targets and overview")
+    parser.add_argument("--write", action="store_true", help="write what ran into the pages")
     asked = parser.parse_args()
     names = [n for n in asked.only.split(",") if n] or list(RUNS)
     unknown = [n for n in names if n not in RUNS]
@@ -135,14 +151,17 @@ def main() -> int:
 
 
 def write(out: Path) -> None:
-    """What ran in `out`: a section for each run, and the marked tables of the judge's README and docs/results.md."""
+    """What ran in `out`: a section for each run, and the marked tables of both READMEs and docs/results.md."""
     every = [*RUNS, *(f"{name}-llm" for name in RUNS)]
     ran = {n: json.loads(p.read_text("utf-8")) for n in every if (p := out / n / "run.json").exists()}
     sections = [section(name, result) for name, result in ran.items()]
     (ROOT / "docs" / "tables.md").write_text("\n\n".join([HEAD, *sections]) + "\n", "utf-8")
     judge, results = ROOT / "evals" / "README.md", ROOT / "docs" / "results.md"
     replaced(judge, "targets", [*VERDICTS, *(row for target in TARGETS for row in verdicts(out, *target))])
-    replaced(judge, "overview", [*OVERVIEW, *(overview_row(n, result) for n, result in ran.items() if n in RUNS)])
+    shown = {n: r for n, r in ran.items() if n in RUNS and split_of(r) not in ("conversation", "dialogues")}
+    replaced(judge, "overview", [*OVERVIEW, *(overview_row(n, result) for n, result in shown.items())])
+    front = [overview_row(called, ran[name], arm) for called, name, arm in FRONT if name in ran]
+    replaced(ROOT / "README.md", "results", [OVERVIEW[0].replace("run", "setting"), OVERVIEW[1], *front])
     replaced(results, "model", [*MODEL, *(row for n, result in ran.items() for row in model_rows(n, result))])
 
 
@@ -161,10 +180,10 @@ MODEL = ("| run | likes | n | with the model | without | difference [95%], p |",
 def model_rows(name: str, result: dict[str, Any]) -> list[str]:
     """`snowmelt` beside `snowmelt-no-llm` at each level of one run, if it has both; p is not corrected."""
     people, rows = result["per_person"], []
-    if "snowmelt" not in people or OURS[0] not in people:
+    if WITH not in people or ALONE not in people:
         return rows
-    for level in sorted(map(int, people["snowmelt"])):
-        ours, without = (np.array(people[n][str(level)][MAIN], float) for n in ("snowmelt", OURS[0]))
+    for level in sorted(map(int, people[WITH])):
+        ours, without = (np.array(people[n][str(level)][MAIN], float) for n in (WITH, ALONE))
         told = compare(ours, without)
         gain, share = told.difference, 100 * told.difference.mean / max(without.mean(), 1e-9)
         rows.append(
@@ -212,32 +231,37 @@ def ratio(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float
 
 
 OVERVIEW = (
-    "| run | level | n | best baseline | snowmelt-no-llm | difference [95%], Cohen's d_z, p (Holm) |",
-    "|---" * 6 + "|",
+    "| run | likes | n | best baseline | ours | difference [95%], Cohen's d_z, p (Holm) | commit |",
+    "|---" * 7 + "|",
 )
 
 
-def overview_row(name: str, result: dict[str, Any]) -> str:
-    """One run in a row: our arm beside the best baseline at the headline level."""
+def overview_row(called: str, result: dict[str, Any], arm: str = ALONE) -> str:
+    """One run in a row: an arm of ours beside the best baseline at the headline level."""
     level = main_level(result)
     rows = {row["name"]: row for row in ordered(result, level)}
-    told = comparison_at(result, level)
-    best = told["best_baseline"] if told else "–"
-    ours = rows.get(OURS[0])
-    told_ours = (interval_of(ours), difference_of(result, ours)) if ours and ours["metrics"] else ("–", "–")
-    n = rows[best]["metrics"][MAIN]["n"] if told else "–"
-    value = interval_of(rows[best]) if told else "–"
-    return f"| {name} | {level} | {n} | {best} {value} | {told_ours[0]} | {told_ours[1]} |"
+    told, ours = comparison_at(result, level), rows.get(arm)
+    if not told or not ours or not ours["metrics"]:
+        return f"| {called} | {level} | – | – | – | – | {commit_of(result)} |"
+    best = rows[told["best_baseline"]]
+    return (
+        f"| {called} | {level} | {best['metrics'][MAIN]['n']} | {best['name']} {interval_of(best)} | "
+        f"{interval_of(ours)} | {difference_of(result, ours)} | {commit_of(result)} |"
+    )
+
+
+def commit_of(result: dict[str, Any]) -> str:
+    """Short; "+": the tree had changes."""
+    commit = result["surroundings"]["commit"] or "?"
+    return commit[:8] + ("+" if commit.endswith("+") else "")
 
 
 def section(name: str, result: dict[str, Any]) -> str:
     """One run as a section of docs/tables.md."""
-    commit = result["surroundings"]["commit"] or "?"
-    commit = commit[:8] + ("+" if commit.endswith("+") else "")  # "+": the tree had changes
     note = f" {result['note']}." if result["note"] else ""
     about = (
         f"{result['test_people']} test people, {result['warm_people']} warm, {result['items']} items.{note} "
-        f"{MAIN} [95%] by {WHAT.get(split_of(result), 'revealed likes')}; commit {commit}."
+        f"{MAIN} [95%] by {WHAT.get(split_of(result), 'revealed likes')}; commit {commit_of(result)}."
     )
     broken = [f"{arm} did not run: {told['error']}" for arm, told in result["settings"].items() if told["error"]]
     parts = (f"## {name}", about, levels_table(result), *broken, verdict(result, main_level(result)))
