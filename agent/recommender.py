@@ -14,7 +14,7 @@ from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.feedback import Kind, count, with_feedback
 from snowmelt.agent.llm import LLM, open_llm
 from snowmelt.agent.phrases import Language
-from snowmelt.agent.ranking import bounded, rank, recommendable
+from snowmelt.agent.ranking import BOUND, bounded, rank, recommendable
 from snowmelt.agent.reasons import explain_all
 from snowmelt.agent.scoring import score_candidates
 from snowmelt.agent.types import Conversation, Profile, Recommendation, Reply
@@ -30,7 +30,7 @@ from snowmelt.retrieval.learned import Learned
 # Of the model's opinion on a model that was never calibrated (`snowmelt calibrate`), in standard deviations of what it
 # is added to. Beside learned behaviour small models add nothing that can be measured (docs/results.md): not asked.
 WEIGHT = 0.2
-ASKED = 30  # candidates that the model is asked about
+ASKED = 30  # candidates that the model is asked about at most: no more than can come into the list (`BOUND`)
 DEADLINE = 20.0  # seconds for the model; then the list stands without it and is marked degraded
 
 
@@ -134,13 +134,13 @@ class Recommender:
         weight = found.of(len(liked)) if found else 0.0 if self.learned is not None else WEIGHT
         if self.llm is not None and liked and weight > 0:
             how = found.how if found and found.how else "auto"
-            candidates = [titles[r] for r in rows[:ASKED]]
+            candidates = [titles[r] for r in rows[: min(ASKED, limit + BOUND)]]
             said = score_candidates(self.llm, liked, candidates, how=how, deadline=self.deadline)
             degraded = bool(said.degraded)
             if said.values is not None:
                 opinion = np.zeros(len(rows), np.float32)
                 spread = float(np.std(base[:ASKED])) or 1.0
-                opinion[:ASKED] = weight * spread * standardise(said.values)
+                opinion[: len(candidates)] = weight * spread * standardise(said.values)
                 signals["llm"], total = opinion, base + opinion
         order, items = [], []
         for i in bounded(base.tolist(), total.tolist()):

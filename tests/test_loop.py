@@ -3,10 +3,11 @@
 import random
 
 import pytest
+from fakes import ScriptedLLM
 from snowmelt.agent import Conversation, Profile, Recommender
 from snowmelt.agent.proof import verified
 from snowmelt.agent.ranking import BOUND, bounded
-from snowmelt.agent.types import Constraint, Recommendation
+from snowmelt.agent.types import Constraint, Entry, Recommendation
 from snowmelt.retrieval.catalogue import Catalogue, build
 from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.filters import Filter
@@ -29,6 +30,19 @@ def test_no_item_moves_further_than_the_bound() -> None:
         assert sorted(order) == list(range(n))
         assert all(abs(order.index(i) - start.index(i)) <= BOUND for i in range(n))
     assert bounded([3, 2, 1], [1, 2, 3]) == [2, 1, 0]
+
+
+def test_the_model_is_asked_of_no_more_than_can_come_into_the_list(films: Catalogue) -> None:
+    dice = random.Random(2)
+    for _ in range(200):  # whatever is said of the others: the first k stay the same
+        n, k = dice.randrange(10, 40), dice.randrange(1, 10)
+        base = sorted((dice.random() for _ in range(n)), reverse=True)
+        moved = [dice.random() for _ in range(n)]
+        untold = [m if i < k + BOUND else dice.random() for i, m in enumerate(moved)]
+        assert bounded(base, moved)[:k] == bounded(base, untold)[:k]
+    llm = ScriptedLLM(scorer=lambda prefix, text: -float(len(text)))
+    assert len(Recommender(films, llm).recommend(Profile(likes=(Entry(text="a story about food"),)), 3)) == 3
+    assert [len(texts) for _, texts in llm.scored] == [3 + BOUND]
 
 
 def test_conversation_understands_and_answers(films: Catalogue) -> None:
