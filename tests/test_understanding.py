@@ -377,3 +377,19 @@ def test_with_another_embedder_the_cues_decide_alone(film: Vocabulary, monkeypat
     update = read("no horror, I love Amélie", film)
     assert names(update) == ({"amelie-2001"}, {"genres=horror"})
     assert read("cant decide, you choose for me", film).command is None
+
+
+def test_a_long_title_of_a_shop_is_its_item_alone(films: Catalogue, tmp_path: Path) -> None:
+    titles = [
+        'Smead Hanging File Folder with Tab, 1/5-Cut Adjustable Tab, 8.5" x 11", Letter Size, Green, 25 per Box (64055)',
+        'Smead Hanging File Folder with Tab, 1/5-Cut Adjustable Tab, 8.5" x 11", Letter Size, Green, 50 per Box (64056)',
+        "Lap Desk Color: Black",
+    ]
+    source = tmp_path / "items.jsonl"
+    source.write_text("".join(json.dumps({"id": str(i), "title": t}) + "\n" for i, t in enumerate(titles)))
+    build(source, tmp_path / "catalogue", films.embedder)
+    shop = Vocabulary.of(Catalogue.open(tmp_path / "catalogue", films.embedder))
+    for said in ("I loved {}.", "我喜欢{}。", "My grandson set this up. I loved {}, they were great"):
+        for number, title in enumerate(titles):
+            update = read(said.format(title), shop)
+            assert [e.item_id for e in update.likes] == [str(number)] and not update.constraints, (said, title)

@@ -7,9 +7,8 @@ from typing import Literal
 from snowmelt.agent.understanding.names import ARTICLES
 from snowmelt.agent.understanding.text import Token, everyday, ranks
 from snowmelt.agent.understanding.values import Target
-from snowmelt.agent.understanding.vocabulary import Vocabulary
+from snowmelt.agent.understanding.vocabulary import LONGEST, Vocabulary
 
-LONGEST = 12  # tokens of a name
 Kind = Literal["title", "part", "value", "person", "alias", "typo", "first"]
 
 
@@ -45,6 +44,11 @@ def matches(words: Sequence[Token], vocabulary: Vocabulary, gap: Sequence[bool])
             found += _at(i, j, key, vocabulary, broken)
             if not broken and len(joined) > 5 and joined in vocabulary.joined and vocabulary.joined[joined] != key:
                 found += _at(i, j, vocabulary.joined[joined], vocabulary, False)
+            if j - i == LONGEST:
+                for title in vocabulary.longer.get(key, ()):
+                    end = i + title.count(" ") + 1
+                    if " ".join(word.text for word in words[i:end]) == title:
+                        found += _at(i, end, title, vocabulary, True)
     return found
 
 

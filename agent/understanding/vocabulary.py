@@ -18,6 +18,7 @@ from snowmelt.agent.understanding.values import MAKERS, Target, aliases_of, chin
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.items import Schema
 
+LONGEST = 12  # tokens of a name that is looked up whole; of a longer title so many are, and the rest is compared
 MANY = 60_000  # items: beyond this only whole titles are indexed, so that memory stays bounded
 
 
@@ -73,6 +74,15 @@ class Vocabulary:
 
     def item(self, row: int) -> Target:
         return Target(self.catalogue.ids[row], None, self.catalogue.titles[row])
+
+    @cached_property
+    def longer(self) -> dict[str, tuple[str, ...]]:
+        """The first LONGEST words of names that have more (shops write such titles) -> the whole names."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for key in (*self.titles, *self.variants):
+            if key.count(" ") >= LONGEST:
+                found[" ".join(key.split(" ", LONGEST)[:LONGEST])].append(key)
+        return {start: tuple(keys) for start, keys in found.items()}
 
     @cached_property
     def postings(self) -> dict[str, frozenset[int]]:
