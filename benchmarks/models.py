@@ -1,15 +1,12 @@
-"""What models of several sizes know and what they cost: no behaviour at all (scene cold), and behaviour (user cold).
+"""What models of several sizes know and what they cost, where there is no behaviour at all (scene cold).
 
-    python benchmarks/models.py DATA MODEL... [--reveal 1,3,5] [--items N] [--users 0] [--pool 30] [--cache DIR]
+    python benchmarks/models.py DATA MODEL... [--reveal 1,3,5] [--items N] [--cache DIR]
 
 MODEL: local or gguf:/path. Scene cold, test people: NDCG@10 of what the model has heard of alone, of `snowmelt` with it
 and of `snowmelt-no-llm`, with intervals; and the Spearman correlation of the former with the number of likes. What a
 model says of the titles is kept in the judge's cache: a run that is killed goes on where it was. `--items N`: of the
 catalogue only N items, drawn by the hash of their titles, for models that are too slow for all of them; every figure is
 then of the smaller catalogue.
-
-`--users N`: what the likelihood of a candidate's title after the titles of `--reveal` likes adds to the ranking without
-a model for N validation people (user cold), at the weight that calibration finds on one half, seen on the other.
 """
 
 import argparse
@@ -17,10 +14,8 @@ import sys
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
-from snowmelt.agent.calibration import POOL, Played, calibrate
 from snowmelt.agent.familiarity import Familiarity, familiarity, spoken
 from snowmelt.agent.llm import open_llm
 from snowmelt.evals.bench import CACHE, Bench, prepare
@@ -83,54 +78,17 @@ def _shown(values: np.ndarray) -> str:
     return f"{at.mean:.3f} [{at.low:.3f}, {at.high:.3f}]"
 
 
-def played(bench: Bench, reveal: int, candidates: int) -> list[Played]:
-    """The people of a bench with the best `candidates` of the ranking without a model."""
-    level, titles = bench.levels[reveal], [str(r["title"]) for r in bench.train.records]
-    answers = snowmelt_no_llm(bench.train).batch(level.cases)  # type: ignore[attr-defined]
-    found = []
-    for person, case, answer in zip(level.people, level.cases, answers, strict=True):
-        scores, gold = np.array(answer.scores, np.float64), person.at(reveal)[1]
-        scores[[bench.train.rows[i] for i in case.revealed]] = -np.inf
-        pool = np.argsort(-scores, kind="stable")[:candidates]
-        liked = tuple(titles[bench.train.rows[i]] for i in case.liked)
-        shown = tuple(titles[r] for r in pool)
-        found.append(Played(case.number, reveal, liked, shown, scores[pool], np.isin(pool, gold), len(gold)))
-    return found
-
-
-def user(data: Dataset, models: list[str], reveal: list[int], people: int, candidates: int, cache: Path) -> None:
-    bench = prepare(data, split="user", on="validation", reveal=reveal, people=people, seed=0, cache=cache)
-    say = sys.stdout.write
-    for k in reveal:
-        cases = played(bench, k, candidates)
-        say(f"{data.name}, user cold, {len(cases)} validation people, {k} likes, {candidates} candidates, seed 0\n")
-        for name in models:
-            llm = open_llm(name)
-            with TemporaryDirectory() as folder:
-                found = calibrate(llm, Path(folder), cases, questions=["likelihood"], seconds=3600.0)
-            llm.close()
-            tried = found.tried["likelihood"]
-            say(f"{Path(name).stem}: likelihood {tried['gain']:+.4f} NDCG@10 (standard error {tried['error']:.4f}), ")
-            say(f"{tried['seconds']:.2f} s a person, weight kept {found.weight:g}\n")
-            sys.stdout.flush()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--reveal", default="1,3,5")
     parser.add_argument("--items", type=int)
-    parser.add_argument("--users", type=int, default=0)
-    parser.add_argument("--pool", type=int, default=POOL)
     parser.add_argument("--cache", type=Path, default=CACHE)
     args = parser.parse_args()
     data, reveal = load(args.data), [int(k) for k in args.reveal.split(",")]
     data = cut(data, args.items) if args.items else data
-    if args.users:
-        user(data, args.models, reveal, args.users, args.pool, args.cache)
-    else:
-        scene(data, args.models, reveal, args.cache)
+    scene(data, args.models, reveal, args.cache)
 
 
 if __name__ == "__main__":
