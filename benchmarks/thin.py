@@ -5,7 +5,7 @@
 
 The user split of the judge, but only so many of its warm people, drawn at random `--repeats` times; NDCG@10 is the mean
 over the draws for each new person. `snowmelt` (with the model) against `snowmelt-no-llm`, both fitted anew on each
-draw; interval and p over people. With several `--seeds` other people are new each time, and one who is new more than once
+draw; interval and p over people. With several `--seeds` other people are new each time, and who is new more than once
 counts once, with the mean. MODEL: local or gguf:/path. What a model says of the titles is kept in the judge's cache, so
 that only the first run pays for it.
 """
