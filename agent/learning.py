@@ -38,6 +38,8 @@ def fit(args: Namespace) -> int:
     skipped = f", {learned.skipped:,} rows of other items skipped" if learned.skipped else ""
     if learned.set_aside:
         skipped += f", {learned.set_aside:,} people set aside as a co-ordinated group"
+    if learned.doubted:
+        skipped += f", {learned.doubted:,} likes left out that look made up"
     skipped += "".join(
         f", {name} of {share:.0%} of the people beside" if share else f", {name} does not help"
         for name, share in learned.beside.items()

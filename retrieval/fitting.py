@@ -26,6 +26,7 @@ from snowmelt.retrieval.fusion import Weights
 from snowmelt.retrieval.learned import Behaviour, Learned
 from snowmelt.retrieval.locking import locked
 from snowmelt.retrieval.people import read_likes, read_people, with_told
+from snowmelt.retrieval.pushed import doubted, without
 from snowmelt.retrieval.transfer import Content, content, extended
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ FEWEST = 20  # people with two likes; with fewer there is nothing to learn
 @dataclass(frozen=True)
 class FitReport:
     """`weights`: signal -> {likes known: weight}. `skipped`: rows whose item is not in the catalogue. `set_aside`:
-    people who look like a group made up to push something (`coordinated`); nothing is learned from them. `beside`:
-    another kind of event -> the share of people whose events of that kind are learned from (see `kinds`)."""
+    people who look like a group made up to push something (`coordinated`); nothing is learned from them. `doubted`:
+    likes of items that look pushed, from which nothing is learned either (`pushed`). `beside`: another kind of event ->
+    the share of people whose events of that kind are learned from (see `kinds`)."""
 
     version: str
     people: int
@@ -54,6 +56,7 @@ class FitReport:
     seconds: float
     weights: Mapping[str, Mapping[int, float]]
     set_aside: int = 0
+    doubted: int = 0
     beside: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -70,8 +73,8 @@ def fit_catalogue(
     throughout. `event`: the kind that counts as a like, where the file has a column event, type or action; rows of
     other kinds speak beside likes as far as they help to find held-out likes (`kinds`). `familiarity` [items]: a
     language model's, if there is one. `wary`: nothing is learned from people who look like a group made up to push
-    something (`coordinated`). Raises InputError for a file that cannot be used and where `snowmelt[fit]` is not
-    installed.
+    something (`coordinated`). Likes of items that look pushed by people who have nothing else in common with others
+    (`pushed`) never count. Raises InputError for a file that cannot be used and where `snowmelt[fit]` is not installed.
     """
     _installed()
     from snowmelt.retrieval.kinds import weighed
@@ -84,6 +87,8 @@ def fit_catalogue(
     if wary:
         aside |= coordinated(taught.likes, catalogue.vectors, seed)
     X, times = taught.likes[~aside], None if taught.times is None else taught.times[~aside]
+    made_up = doubted(X, seed)
+    X, times = without(X, made_up), None if times is None else without(times, made_up)
     able = int((np.diff(X.indptr) >= 2).sum())
     if able < FEWEST:
         source = interactions or "the feedback"
@@ -95,7 +100,7 @@ def fit_catalogue(
     learned = fit(X, content, seed, times=times, more=more)
     told = {"seed": seed, "revealed": "any" if times is None else "first", "beside": shares}
     report = _stored(catalogue, learned, X, epoch, told, taught.skipped, began, more)
-    return replace(report, set_aside=int(aside.sum()), beside=shares)
+    return replace(report, set_aside=int(aside.sum()), doubted=int(made_up.sum()), beside=shares)
 
 
 def _stored(

@@ -381,8 +381,8 @@ def test_with_another_embedder_the_cues_decide_alone(film: Vocabulary, monkeypat
 
 def test_a_long_title_of_a_shop_is_its_item_alone(films: Catalogue, tmp_path: Path) -> None:
     titles = [
-        'Smead Hanging File Folder with Tab, 1/5-Cut Adjustable Tab, 8.5" x 11", Letter Size, Green, 25 per Box (64055)',
-        'Smead Hanging File Folder with Tab, 1/5-Cut Adjustable Tab, 8.5" x 11", Letter Size, Green, 50 per Box (64056)',
+        'Smead Hanging File Folder with Tab, 1/5-Cut Adjustable Tab, 8.5" x 11", Letter Size, Green, 25 a Box (64055)',
+        'Smead Hanging File Folder with Tab, 1/5-Cut Adjustable Tab, 8.5" x 11", Letter Size, Green, 50 a Box (64056)',
         "Lap Desk Color: Black",
     ]
     source = tmp_path / "items.jsonl"
