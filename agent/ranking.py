@@ -110,12 +110,12 @@ def rank(
     if profile.dislikes:
         signals["dislikes"] = spread * _dislikes(catalogue, profile, rows)
     total = np.sum(list(signals.values()), axis=0)
-    if not total.any():  # nothing tells them apart: a few that stand for all, the rest as it comes
-        seen = [catalogue.rows[id_] for id_ in profile.seen if id_ in catalogue.rows]
-        few = covering(catalogue.vectors, rows, min(limit, FIRST), seen)
-        left = rows[~np.isin(rows, few)]
-        return [*few, *(int(row) for row in left)][:limit], {}
     best = np.argsort(-total, kind="stable")[:limit]
+    alike = np.flatnonzero(total == total.max())
+    if len(alike) > 1:  # nothing tells the first ones apart, as where nothing is known: a few that stand for all
+        seen = [catalogue.rows[id_] for id_ in profile.seen if id_ in catalogue.rows]
+        few = np.searchsorted(rows, covering(catalogue.vectors, rows[alike], min(limit, FIRST), seen))
+        best = np.concatenate([few, best[~np.isin(best, few)]])[:limit]
     return [int(row) for row in rows[best]], {name: values[best] for name, values in signals.items() if values.any()}
 
 

@@ -129,6 +129,9 @@ def test_somebody_unknown_gets_a_few_that_stand_for_all_and_then_others(films: C
     rows, _ = rank(films, seen, 10, allowed=available(films, seen))
     more = [films.ids[r] for r in rows]
     assert not {*more} & {*first} and cover([*first, *more]) > cover([*first, *films.ids[:10]]) > cover(first)
+    no = Profile(dislikes=(Entry(text="horror", attribute="genres"),))
+    rows, _ = rank(films, no, 10, allowed=films.mask([Constraint(attribute="genres", op="none", value=("horror",))]))
+    assert cover([films.ids[r] for r in rows]) > max(chance)  # a dislike alone tells little of what to begin with
     short = Profile(constraints=(Constraint(attribute="runtime", op="le", value=60.0),))
     rows, signals = rank(films, short, 500, allowed=available(films, short))
     assert len(rows) == len({*rows}) == int(available(films, short).sum()) and not signals
