@@ -89,19 +89,21 @@ def _familiar(args: Namespace) -> None:
 
 
 def enrich(args: Namespace) -> int:
-    from snowmelt.agent.enriching import enrich as run
+    from snowmelt.agent.enriching import enrich as tag
     from snowmelt.agent.enriching import summary
+    from snowmelt.agent.summaries import summarise, told
 
     check_endpoint(args)
-    llm = None if args.model == "local" else model_of(args)  # the embedded one is not asked (benchmarks/tags.py)
-    recommender = recommender_of(args.directory, None)
+    llm = None if args.model == "local" else model_of(args)  # the embedded one is not asked (evals/README.md)
+    vocabulary = recommender_of(args.directory, None).vocabulary
     try:
         with progress(sys.stderr.isatty()) as tell:
-            report = run(recommender.catalogue, llm, lambda done, total: tell("tags", done, total))
+            report = tag(vocabulary.catalogue, llm, lambda done, total: tell("tags", done, total))
+            short = summarise(vocabulary, llm, lambda done, total: tell("profiles", done, total))
     finally:
         if llm is not None:
             llm.close()
-    sys.stdout.writelines(f"{line}\n" for line in summary(report))
+    sys.stdout.writelines(f"{line}\n" for line in [*summary(report), told(short)])
     return 0
 
 

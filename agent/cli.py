@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--seconds", type=float, default=600.0, help="for all of it (default %(default)s)")
     _add_model(calibrate)
 
-    enrich = commands.add_parser("enrich", help="guess missing genres, moods, ... of items from their text")
+    enrich = commands.add_parser("enrich", help="tags and short profiles of items, from their text")
     enrich.add_argument("directory", type=Path, metavar="DIR", help="a catalogue made by `snowmelt index`")
     _add_model(enrich)
 

@@ -188,6 +188,7 @@ def card(number: int, r: Recommendation, language: Language = "en") -> list[tupl
     lines.append((f"  {number}. {title}" + (f" · {other}" if other != first else ""), "bold cyan"))
     if shown := facts(r.item, language):
         lines.append((f"     {' · '.join(shown)}", "dim"))
+    lines += [(f"     {r.item.summary}", "dim")] if r.item.summary else []
     return lines + [(f"     {reason.text}", "") for reason in r.reasons]
 
 

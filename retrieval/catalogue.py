@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snowmelt.retrieval import chroma, generation, tagging
+from snowmelt.retrieval import chroma, generation
 from snowmelt.retrieval.columns import Columns
 from snowmelt.retrieval.embedding import Embedder, open_embedder
 from snowmelt.retrieval.errors import InputError
@@ -21,7 +21,7 @@ from snowmelt.retrieval.generation import Items
 from snowmelt.retrieval.indexing import build, write
 from snowmelt.retrieval.items import Schema, item_text
 from snowmelt.retrieval.lexical import Lexical
-from snowmelt.retrieval.tagging import Tags
+from snowmelt.retrieval.tagging import Made
 
 __all__ = ["Catalogue", "build"]
 
@@ -47,7 +47,7 @@ class Catalogue:
     titles: list[str]
     vectors: NDArray[np.float32]
     embedder: Embedder
-    _tags: Tags
+    _made: Made
     _held: BufferedReader  # the lock that keeps `folder` there
 
     @classmethod
@@ -77,9 +77,9 @@ class Catalogue:
                 continue
             ids, titles = generation.load_names(folder)
             vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-            schema, tags = generation.load_schema(folder), tagging.stored(directory)
-            items = Items(folder, tags=tags, kinds={name: a.kind for name, a in schema.attributes.items()})
-            return cls(directory, folder, manifest, schema, items, ids, titles, vectors, embedder, tags, held)
+            schema, made = generation.load_schema(folder), Made.of(directory)
+            items = Items(folder, made=made, kinds={name: a.kind for name, a in schema.attributes.items()})
+            return cls(directory, folder, manifest, schema, items, ids, titles, vectors, embedder, made, held)
         raise InputError(f"{directory}: its current generation cannot be opened; remove {directory}, index again")
 
     def fresh(self) -> "Catalogue":
@@ -102,7 +102,7 @@ class Catalogue:
     @cached_property
     def columns(self) -> Columns:
         more: dict[str, list[tuple[int, str]]] = {}
-        for row in (self.rows[id_] for id_ in self._tags if id_ in self.rows):
+        for row in (self.rows[id_] for id_ in self._made.tags if id_ in self.rows):
             item = self.items[row]
             for name in item.guessed:
                 value = item.attributes[name]

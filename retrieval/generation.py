@@ -28,7 +28,7 @@ from snowmelt.retrieval.errors import InputError
 from snowmelt.retrieval.items import Item, Schema, from_row
 from snowmelt.retrieval.lexical import FIRST_WORDS
 from snowmelt.retrieval.locking import locked
-from snowmelt.retrieval.tagging import Tags, tagged
+from snowmelt.retrieval.tagging import Made
 
 FORMAT = 2
 _NAME = re.compile(r"gen-\d+(-[0-9a-f]{6})?")
@@ -39,11 +39,11 @@ class Items(Sequence[Item]):
     """The items of a generation in row order, read from items.jsonl when asked for. Safe to share between threads."""
 
     def __init__(
-        self, folder: Path, *, scan: bool = False, tags: Tags | None = None, kinds: Mapping[str, str] | None = None
+        self, folder: Path, *, scan: bool = False, made: Made | None = None, kinds: Mapping[str, str] | None = None
     ) -> None:
-        """`scan`: find the lines anew, of a file whose offsets cannot be trusted. `tags`, of attributes of `kinds`, are
-        laid over items that have no value (`tagging`)."""
-        self._tags, self._kinds = tags or {}, kinds or {}
+        """`scan`: find the lines anew, of a file whose offsets cannot be trusted. What was `made` of their texts, tags
+        of attributes of `kinds`, is laid over the items (`tagging`)."""
+        self._made, self._kinds = made or Made(), kinds or {}
         self._offsets = _line_ends(folder / "items.jsonl") if scan else np.load(folder / "offsets.npy")
         self._file = (folder / "items.jsonl").open("rb")
         self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -76,7 +76,7 @@ class Items(Sequence[Item]):
 
     def read(self, row: int) -> Item:
         """One item, parsed anew: for whoever passes over all of them once and keeps none."""
-        return tagged(from_row(json.loads(self.line(row))), self._tags, self._kinds)
+        return self._made.over(from_row(json.loads(self.line(row))), self._kinds)
 
 
 def _line_ends(path: Path) -> NDArray[np.int64]:

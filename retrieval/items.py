@@ -36,13 +36,15 @@ _WORDS = re.compile(r"[A-Z]?[^\W_A-Z]+|[A-Z]+")
 @dataclass(frozen=True, slots=True)
 class Item:
     """One thing that can be recommended. `attributes` holds only what is known of it, already typed; those named in
-    `guessed` were read out of its text (`tagging`): nothing may be claimed by them."""
+    `guessed` were read out of its text (`tagging`): nothing may be claimed by them. `summary`: the text in a sentence
+    or two, where it is long and that was made."""
 
     id: str
     title: str
     description: str = ""
     attributes: Mapping[str, Value] = field(default_factory=dict)
     guessed: frozenset[str] = frozenset()
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Tags of items that came without: guessed within the vocabulary, used to find them, never to claim anything."""
+"""What is made of new items' texts: tags, guessed within the vocabulary, and short profiles that claim nothing new."""
 
 import json
 from dataclasses import replace
@@ -9,13 +9,17 @@ from fakes import ScriptedLLM
 from snowmelt.agent import Profile, Recommender
 from snowmelt.agent.enriching import enrich
 from snowmelt.agent.llm import ModelError
-from snowmelt.agent.terminal import facts
-from snowmelt.agent.types import Constraint, Entry
+from snowmelt.agent.sentences import sentences
+from snowmelt.agent.summaries import LONG, ROOM, borne_out, candidates, summarise
+from snowmelt.agent.terminal import card, facts
+from snowmelt.agent.types import Constraint, Entry, Recommendation
+from snowmelt.agent.understanding import Vocabulary
 from snowmelt.retrieval import tagging
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.demo import known_vectors
 from snowmelt.retrieval.embedding import open_embedder
 from snowmelt.retrieval.indexing import build
+from snowmelt.retrieval.items import Item
 
 NEW = 40
 
@@ -108,3 +112,59 @@ def test_tags_end_with_the_text_or_a_value_of_its_own(bare: Path, truth: dict) -
     assert not tagging.tagged(replace(plain, description="Another story."), tags, kinds).guessed
     told = tagging.tagged(replace(plain, attributes={**own, "genres": ("western",)}), tags, kinds)
     assert told.attributes["genres"] == ("western",) and "genres" not in told.guessed
+
+
+PEN = Item(
+    "p", "Aurora Nib 88",
+    "A fountain pen of brass for people who write a lot. It takes bottled ink and cartridges. The nib is not flexible. "
+    "Made in Turin since 1947. Colours: black, blue, red, green, white, grey, pink. More at https://example.org/pens. "
+    "The cap closes with a thread so that the ink does not dry out within a month.",
+    {"material": "brass"},
+)  # fmt: skip
+
+
+def test_a_short_profile_says_only_what_the_text_says(films: Catalogue) -> None:
+    vocabulary = Vocabulary.of(films)
+    good = ["A fountain pen of brass for people who write a lot.", "The nib is not flexible.",
+            "It is a brass fountain pen that takes bottled ink."]  # fmt: skip
+    bad = [
+        "The nib is flexible.",
+        "A silver fountain pen.",
+        "Made in Turin since 1957.",
+        "It is the best pen of all.",
+        "Made in Milan.",
+        "The cap of brass takes the thread of a month in Turin.",
+        "See www.x.org.",
+        ".",
+    ]
+    assert all(borne_out(s, PEN, vocabulary) for s in good)
+    assert not any(borne_out(s, PEN, vocabulary) for s in bad)
+    tea = Item("t", "明前龙井", "这款绿茶产自杭州，春天采摘，味道清香，适合送礼。不含糖。")
+    assert borne_out("这是一款产自杭州的绿茶。", tea, vocabulary)
+    assert not any(borne_out(s, tea, vocabulary) for s in ("这是一款产自福建的红茶。", "这款绿茶含糖。"))
+    own = candidates(PEN)
+    assert own[0] == good[0] and not any("Colours" in s or "https" in s for s in own)
+
+
+def test_long_texts_get_short_profiles_that_stay_and_end_with_the_text(bare: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (Catalogue.open(bare).folder / "items.jsonl").read_text("utf-8").splitlines()]
+    made = [{**r, **r.pop("attributes")} for r in rows[:60]]
+    long = " ".join(r["description"] for r in made[:3])
+    made[7] |= {"description": f"{PEN.description} {long}"}
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(r) + "\n" for r in made), "utf-8")
+    build(tmp_path / "items.jsonl", tmp_path / "out", open_embedder())
+    item = lambda: Catalogue.open(tmp_path / "out").items[7]  # noqa: E731
+    vocabulary = Vocabulary.of(Catalogue.open(tmp_path / "out"))
+    wanted = sum(len(r["description"]) >= LONG for r in made)
+    first = summarise(vocabulary)
+    assert (first.chosen, first.written, first.kept) == (wanted, 0, 0) and wanted < 60
+    text = item().summary
+    assert text and len(text) <= ROOM + 1 and all(s.strip() in item().description for s in sentences(text))
+    assert text in [line.strip() for line, _ in card(1, Recommendation(item=item(), score=0))]
+    assert summarise(vocabulary).kept == wanted
+    says: list = ["It takes bottled ink and cartridges. It is the pen of kings.", ModelError("timeout", "late")]
+    told = summarise(vocabulary, ScriptedLLM([says[0], says[1]] if wanted == 2 else says[:1] * wanted))
+    assert told.written and told.dropped and told.written + told.chosen == wanted
+    assert item().summary == "It takes bottled ink and cartridges."
+    other = replace(item(), description="Another.", summary="")
+    assert not tagging.summarised(other, tagging.stored_summaries(tmp_path / "out")).summary

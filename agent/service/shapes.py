@@ -138,6 +138,7 @@ class ItemOut(Out):
     id: str
     title: str
     description: str
+    summary: str = Field(default="", description="a long description in a sentence or two (`snowmelt enrich`)")
     attributes: dict[str, bool | float | str | list[str]]
 
 
@@ -300,7 +301,10 @@ class Ready(Out):
 
 def item_out(item: Item) -> dict[str, Any]:
     attributes = {k: list(v) if isinstance(v, tuple) else v for k, v in item.attributes.items()}
-    return {"id": item.id, "title": item.title, "description": item.description, "attributes": attributes}
+    return {
+        "id": item.id, "title": item.title, "description": item.description, "summary": item.summary,
+        "attributes": attributes,
+    }  # fmt: skip
 
 
 def recommendation_out(r: Recommendation) -> dict[str, Any]:

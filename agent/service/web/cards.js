@@ -38,6 +38,7 @@ export function card(recommendation, { turns, feedback, place }) {
   const { item } = recommendation;
   const { title, year, other } = titleOf(item);
   const text = make("p", { className: "text" });
+  const told = item.summary ? [make("p", { className: "text" }, item.summary), whole(text, title)] : [text];
   const list = make("p", { className: "facts" });
   const reasons = make("ul", { className: "reasons" });
   const name = `card-${place}-${crypto.getRandomValues(new Uint32Array(1))[0]}`;
@@ -46,7 +47,7 @@ export function card(recommendation, { turns, feedback, place }) {
   const element = make(
     "article", { className: "card", "aria-labelledby": name },
     make("h3", { id: name }, title, year ? make("span", { className: "year" }, ` ${year}`) : null, other ? make("span", { className: "other" }, ` ${other}`) : null),
-    list, reasons, text, bars, buttons,
+    list, reasons, ...told, bars, buttons,
   );
   for (const kind of ["like", "dislike", "seen", "more"]) {
     const button = make("button", { type: "button", className: `verdict ${kind}`, "aria-label": `${word(kind)}: ${title}` }, word(kind));
@@ -69,6 +70,11 @@ export function card(recommendation, { turns, feedback, place }) {
   };
   element.explain(recommendation.reasons || []);
   return element;
+}
+
+// A long text behind its short profile.
+function whole(text, title) {
+  return make("details", { className: "why" }, make("summary", {}, word("whole"), make("span", { className: "unseen" }, ` ${title}`)), text);
 }
 
 // The person's own sentence with the words that count in it; for what was chosen by a button, what was chosen.
