@@ -40,7 +40,7 @@ WISH, DISLIKE, REFUSED = 2.0, 0.25, 1.0
 EXACT = 20_000  # items up to which every one is scored; above, those that a search finds
 LIKES = 10  # whose text is compared with one another
 FIRST = 20  # items chosen for somebody of whom nothing is known
-SEARCHED, SAMPLE = 300, 2000  # found by each search of a large catalogue; items that say how large a cosine is
+SEARCHED, SAMPLE = 300, 2000  # found by each kind of search of a large catalogue; items that say how large a cosine is
 
 
 def available(catalogue: Catalogue, profile: Profile) -> NDArray[np.bool_]:
@@ -202,7 +202,7 @@ def _candidates(
     most = max(SEARCHED, limit)
     found = [np.argpartition(np.where(allowed, -s, np.inf), most)[:most] for s in searches]
     if len(queries):
-        found.append(catalogue.nearest(queries, most, allowed)[0].ravel())
+        found.append(catalogue.nearest(queries, -(-most // len(queries)), allowed)[0].ravel())
     rows = np.unique(np.concatenate(found)) if found else every[:0]
     rows = rows[allowed[rows]]
     return rows if len(rows) >= limit else every

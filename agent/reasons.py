@@ -67,12 +67,14 @@ def explain_all(
         found = [*_shared(catalogue, item, profile, language), *_asked(item, profile, language)]
         found += [*_titled(item, profile, language)]
         found += [_quoted(catalogue, quote, language) for quote in quoted]
-        found = [m for m in found if verified(m.reason, item, profile, catalogue)]
         mine: list[_Made] = []
         while found and len(mine) < MOST:
             best = max(found, key=worth)
             if mine and worth(best) < SECOND:  # it says little, or was said of others already
                 break
+            if not verified(best.reason, item, profile, catalogue):
+                found.remove(best)
+                continue
             mine.append(best)
             used.update(mark for mark, _ in _marks(best))
             found = [m for m in found if m.family != best.family and m.reason.span != best.reason.span]

@@ -1,8 +1,9 @@
 """The whole loop on one screen: understand, ask or answer, retrieve, rank, explain."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -47,16 +48,16 @@ class Recommender:
     llm: LLM | None
     deadline: float | None = DEADLINE
     after: After = USUAL
-    vocabulary: Vocabulary = field(init=False)
     learned: Learned | None = field(init=False)
     familiarity: Familiarity | None = field(init=False)
     prior: NDArray[np.float32] | None = field(init=False)
     popularity: NDArray[np.float32] | None = field(init=False)
     _state: tuple[str, int] = field(init=False)
+    _vocabulary: Callable[[], Vocabulary] = field(init=False, repr=False)
     _stored: fitting.Stored | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.vocabulary = Vocabulary.of(self.catalogue)
+        self._vocabulary = cache(partial(Vocabulary.of, self.catalogue))
         self.familiarity = familiarity.stored(self.catalogue.dir, self.catalogue.titles)
         self._take_up()
 
@@ -73,6 +74,12 @@ class Recommender:
             self.prior, self.popularity = self.learned.prior(), self.learned.popularity()
         elif self.familiarity is not None and self.familiarity.weight > 0:
             self.prior = self.popularity = np.float32(self.familiarity.weight) * self.familiarity.values
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What can be mentioned in a conversation: read from all titles once, when it is first asked for, also by a
+        `fresh` one."""
+        return self._vocabulary()
 
     def fresh(self) -> "Recommender":
         """This one, or one with what was learned or arrived since (the catalogue's items are `Catalogue.fresh`)."""

@@ -8,8 +8,9 @@ from snowmelt.evals.data import attributes_of
 from snowmelt.evals.systems import Scorer, Train
 from snowmelt.evals.text_arms import item_vectors
 from snowmelt.retrieval import prior
+from snowmelt.retrieval.inheriting import fit_map
 from snowmelt.retrieval.lexical import Lexical
-from snowmelt.retrieval.transfer import content, fit_map
+from snowmelt.retrieval.transfer import content
 
 
 @grid(*({"regularisation": r, "ridge": s} for r in (100, 1000) for s in (1, 10, 100)))

@@ -14,7 +14,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from io import BufferedReader
 from pathlib import Path
@@ -33,6 +33,7 @@ from snowmelt.retrieval.tagging import Made
 FORMAT = 2
 _NAME = re.compile(r"gen-\d+(-[0-9a-f]{6})?")
 _IN_MEMORY = 50_000  # items; more are read from the file one by one
+_LATEST = 2_000  # of these that stay in memory: a list asks for the same ones again and again
 
 
 class Items(Sequence[Item]):
@@ -47,6 +48,7 @@ class Items(Sequence[Item]):
         self._offsets = _line_ends(folder / "items.jsonl") if scan else np.load(folder / "offsets.npy")
         self._file = (folder / "items.jsonl").open("rb")
         self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._latest = lru_cache(_LATEST)(self.read)
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -62,7 +64,7 @@ class Items(Sequence[Item]):
             return [self.read(r) for r in range(*row.indices(len(self)))]
         if not -len(self) <= row < len(self):
             raise IndexError(row)
-        return self.read(row % len(self))
+        return self._latest(int(row) % len(self))
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._all) if len(self) <= _IN_MEMORY else map(self.read, range(len(self)))

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from snowmelt.retrieval import prior
 from snowmelt.retrieval.fusion import Weights, log_share, standardise
-from snowmelt.retrieval.transfer import Content, Map, fit_map, moved
+from snowmelt.retrieval.inheriting import Map, fit_map, moved
+from snowmelt.retrieval.transfer import Content
 
 if TYPE_CHECKING:
     from snowmelt.retrieval.tuning import Ranker
@@ -149,8 +150,7 @@ class Learned:
         """Signals of all items on one scale, name -> [people, items]; through the map where there is no behaviour."""
         result = {n: standardise(v) for n, v in self.content.signals(liked).items()}
         for name, values in self.behaviour.signals(liked[:, self.behaviour.rows].tocsr()).items():
-            result[name] = np.zeros(liked.shape, np.float32)
-            result[name][:, self.behaviour.rows] = values
+            result[name] = _at(self.behaviour.rows, values, liked.shape[1])
             if len(self.new_rows):
                 result[name][:, self.new_rows] = self.map(values)
         return result
@@ -167,22 +167,18 @@ class Learned:
         rows, new = self.behaviour.rows, self.new_rows
         own, weights = self.content.signals(liked), _per_person(self.tables["known"], liked)
         known = self.known(liked, {n: v[:, rows] for n, v in own.items()})
-        result = {}
-        for name, values in known.items():
-            result[name] = np.zeros(liked.shape, np.float32)
-            result[name][:, rows] = weights[name] * values
+        weighted = {name: weights[name] * values for name, values in known.items()}
+        result = {name: _at(rows, values, liked.shape[1]) for name, values in weighted.items()}
         if len(new):
-            total = np.sum([values[:, rows] for values in result.values()], axis=0)
-            weights = _per_person(self.tables["new"], liked)
+            total, weights = sum(weighted.values()), _per_person(self.tables["new"], liked)
             taught = [n for n in known if n not in OWN]
             wanted, heights = self.map.weighed([known[n] for n in taught], [weights[n] for n in taught], total)
             for name, values in own.items():
                 if weights[name].any():
                     wanted += weights[name] * standardise(values[:, new])
-            result["inherited"] = np.zeros(liked.shape, np.float32)
             ranked = np.empty_like(wanted)
             np.put_along_axis(ranked, np.argsort(wanted, axis=1), np.sort(heights, axis=1), axis=1)
-            result["inherited"][:, new] = ranked
+            result["inherited"] = _at(new, ranked, liked.shape[1])
         return result
 
     def prior(self) -> Floats:
@@ -203,6 +199,13 @@ class Learned:
     def without(self, *names: str) -> "Learned":
         """The same with these signals taken away (for ablations)."""
         return replace(self, tables={key: table.without(*names) for key, table in self.tables.items()})
+
+
+def _at(rows: Rows, values: Floats, items: int) -> Floats:
+    """`values` [people, rows] in their places of [people, items], 0 elsewhere."""
+    result = np.zeros((len(values), items), np.float32)
+    result[:, rows] = values
+    return result
 
 
 def _one(rows: Rows, items: int) -> Sparse:

@@ -29,7 +29,9 @@ FIRST = 12  # words that stand for an item's title, whatever the fields are call
 # nearest to a like by BM25, those that repeat half of its words (variants, sequels) share 0.2 or more of its first
 # words in 95 of 100 cases (amazon-office, lastfm-hetrec, redial), two items at random in 2.
 COPY = 0.4
+RARE = 0.75  # share of a text by which its copies are found: its rarest words, of which they have COPY - 1 + RARE
 FIRST_WORDS = "first.npy"  # beside the files of bm25s
+_NOTHING = np.empty(0, np.int64), np.empty(0, np.float32)
 
 
 def tokenise(text: str) -> list[str]:
@@ -137,13 +139,20 @@ class Lexical:
         return len(self._index.scores["indptr"]) - 1
 
     @cached_property
-    def by_item(self) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
-        """Weight of each word in each item, by item: csr arrays (data, words, indptr [items + 1]); of "" it is 0."""
+    def by_word(self) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
+        """Weight of each word in each item, by word: csc arrays (data, items, indptr [words + 1]), plain views of what
+        bm25s keeps: a slice of a map of the disk costs twenty microseconds more, and there are hundreds a query."""
         index = self._index.scores
-        order = np.argsort(index["indices"], kind="stable")
-        words = np.repeat(np.arange(self.words, dtype=np.int32), np.diff(index["indptr"]))[order]
-        ends = np.cumsum(np.bincount(index["indices"], minlength=self.count))
-        return np.where(words > 0, np.asarray(index["data"])[order], 0), words, np.concatenate([[0], ends])
+        return np.asarray(index["data"]), np.asarray(index["indices"]), np.asarray(index["indptr"])
+
+    @cached_property
+    def by_item(self) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
+        """The same by item: csr arrays (data, words, indptr [items + 1]), without the word "", whose weight is 0."""
+        data, items, ends = self.by_word
+        order = np.argsort(items[ends[1] :], kind="stable") + ends[1]
+        words = np.repeat(np.arange(self.words, dtype=np.int32), np.diff(ends))[order]
+        counts = np.bincount(items[ends[1] :], minlength=self.count)
+        return data[order], words, np.concatenate([[0], np.cumsum(counts)])
 
     def alike(self, rows: Sequence[int], own: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """How much every item shares with the items `rows`, float32 [items]: BM25 with their words as the query, a word
@@ -151,32 +160,66 @@ class Lexical:
         likes: ml-100k 0.167 against 0.155, lastfm-hetrec 0.220 against 0.213, redial's new films 0.35 against 0.29.)
 
         `own`: what `own(rows)` says, if it is known already."""
-        index, query = self._index.scores, np.zeros(self.words, np.float32)
+        data, items, ends = self.by_word
+        query, found = np.zeros(self.words, np.float32), np.zeros(self.count, np.float32)
         for row in rows:
             words, weights = self._weights(row)
             query[words] += weights
-        found = np.zeros(self.count, np.float32)
         for word in np.flatnonzero(query):
-            here = slice(index["indptr"][word], index["indptr"][word + 1])
-            found[index["indices"][here]] += query[word] * index["data"][here]
+            here = slice(ends[word], ends[word + 1])
+            found[items[here]] += query[word] * data[here]
         return found * (self.own(rows) if own is None else own)
 
     def own(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """How far an item's likeness to the items `rows` is its own, float32 [items]: 1, less where its text repeats
         one of them more than its first words allow, 0 for a copy under another title."""
-        index, result = self._index.scores, np.ones(self.count, np.float32)
+        result = np.ones(self.count, np.float32)
         for row in rows:
-            words, weights = self._weights(row)
-            query, said = np.zeros(self.words, np.float32), np.zeros(self.count, np.float32)
-            query[words] = weights / max(float(weights.sum()), 1e-9)
-            for word in words:
-                said[index["indices"][index["indptr"][word] : index["indptr"][word + 1]]] += query[word]
-            near = np.flatnonzero(said > COPY)
-            title = np.zeros(self.words, np.float32)
-            title[self.first[row]] = query[self.first[row]]
-            shared = title[self.first[near]].sum(axis=1) / max(float(title.sum()), 1e-9)
-            result[near] = np.minimum(result[near], fading(said[near], shared))
+            near, left = self.repeating(row)
+            result[near] = np.minimum(result[near], left)
         return result
+
+    def repeating(self, row: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(items that repeat the text of item `row`, what is left of their likeness), as `own`; found once for each.
+
+        An item with more than COPY of the words has more than a part of them that is heavy enough: only items that
+        have so much of the rarest words are looked at, which spares the long lists of the common ones."""
+        if (found := self._repeating.get(row)) is None:
+            found = self._repeating[row] = self._found_repeating(row)
+        return found
+
+    @cached_property
+    def _repeating(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        return {}
+
+    def _found_repeating(self, row: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        (_, items, ends), query = self.by_word, np.zeros(self.words, np.float32)
+        words, weights = self._weights(row)
+        query[words] = weights / max(float(weights.sum()), 1e-9)
+        words = words[np.argsort(ends[words + 1] - ends[words], kind="stable")]
+        heard = np.cumsum(query[words])
+        rare = words[: int(np.searchsorted(heard, RARE)) + 1]
+        least = COPY - (1 - float(query[rare].sum()))
+        lists = [items[ends[word] : ends[word + 1]] for word in rare]
+        if not lists:
+            return _NOTHING
+        shares = np.repeat(query[rare], [len(one) for one in lists])
+        near = np.flatnonzero(np.bincount(np.concatenate(lists), shares, self.count) > least - 1e-6)
+        said = self._sums(query, near)
+        near, said = near[said > COPY], said[said > COPY]
+        title = np.zeros(self.words, np.float32)
+        title[self.first[row]] = query[self.first[row]]
+        shared = title[self.first[near]].sum(axis=1) / max(float(title.sum()), 1e-9)
+        left = fading(said, shared)
+        return (near[left < 1], left[left < 1]) if (left < 1).any() else _NOTHING
+
+    def _sums(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The sum of `query` [words] over the words of each of `rows`."""
+        _, words, ends = self.by_item
+        counts = ends[rows + 1] - ends[rows]
+        owner = np.repeat(np.arange(len(rows)), counts)
+        at = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts) + ends[rows][owner]
+        return np.bincount(owner, query[words[at]], len(rows)).astype(np.float32)
 
     def _weights(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The words of an item and the roots of their weights."""

@@ -8,9 +8,9 @@ from snowmelt.agent.recommender import Recommender
 from snowmelt.agent.types import Entry, Profile
 from snowmelt.retrieval import arrivals, fitting
 from snowmelt.retrieval.catalogue import Catalogue, build
+from snowmelt.retrieval.inheriting import fit_map
 from snowmelt.retrieval.items import Item
 from snowmelt.retrieval.learned import fit_behaviour
-from snowmelt.retrieval.transfer import fit_map
 from test_learned import Letters, kind
 
 sparse = pytest.importorskip("scipy.sparse", reason="pip install snowmelt[fit]")

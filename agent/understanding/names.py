@@ -31,6 +31,8 @@ def variants_of(text: str, shop: bool) -> Iterable[str]:
     for head, tail in re.findall(r"^(.{4,}?)[:：] ?(.{4,})$", bare):
         out += [head, tail]
     for number, one in enumerate(out):
+        if one in out[:number]:
+            continue
         key = key_of(one)
         if key:
             yield key

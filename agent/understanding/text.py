@@ -4,6 +4,7 @@ Chinese and Japanese are not spaced, so each of their characters is a token of i
 then found in the same way as names of several words.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,7 @@ _HARD = ".!?;\n。！？；…"
 _SOFT = ",、，:：()（）/|-—–~～+&"
 _FACES = "😍❤🥰👍🔥💯😻💕💖🤩🤮👎🥱😴🤢😒💤🙅"
 _QUOTES = '"“”„«»《》「」『』〈〉‘’*_`'
+_LETTERS, _MORE_THAN_LETTERS = re.compile("[a-z]+"), re.compile(r"[\d'$<>]")  # of ASCII
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ def tokenise(text: str) -> list[Token]:
 
 def key_of(text: str) -> str:
     """The words of `text`, folded, one space between: how names are kept and looked up."""
+    if text.isascii() and not _MORE_THAN_LETTERS.search(text):  # most titles; there are hundreds of thousands
+        return " ".join(_LETTERS.findall(text.lower()))
     return " ".join(t.text for t in tokenise(text) if t.kind in "wc")
 
 
