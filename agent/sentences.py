@@ -8,6 +8,7 @@ sentence left too long is quoted to its first comma, one cut at "Dr." is nonsens
 import re
 
 _END = re.compile(r"[.!?…]+[\"”’)\]]*(?=\s|$)|[。！？…]+[”」』）]*")
+_TYPED = re.compile(rf"{_END.pattern}|\n+|;(?=\s)|；")
 # A stop after these goes on: titles and firms come before more of the name, measures before what is measured.
 _SHORT = re.compile(
     r"mrs?|ms|mx|drs?|prof|sts?|mt|ft|sr|jr|gen|col|maj|lt|sgt|capt|cmdr|adm|rev|fr|hon|gov|sen|rep|pres|supt|insp"
@@ -19,22 +20,23 @@ _BEFORE = re.compile(r"(?:^|[\s(\[\"“‘'/–—-])((?:[^\W\d_]\.)*[^\W\d_]+)\
 _LETTERS = re.compile(r"[^\W\d_](?:\.[^\W\d_])*")  # "J", "U.S", "e.g"
 
 
-def sentences(text: str) -> list[str]:
-    """The sentences of `text`, each with the space before it; joined they are the text."""
+def sentences(text: str, small: bool = False) -> list[str]:
+    """The sentences of `text`, each with the space before it; joined they are the text. `small`: as people type, one
+    may begin with a small letter, or on a new line."""
     found, start = [], 0
-    for end in _END.finditer(text):
-        if end.start() >= start and not _goes_on(text[: end.end()], text[end.end() :].lstrip()):
+    for end in (_TYPED if small else _END).finditer(text):
+        if end.start() >= start and not _goes_on(text[: end.end()], text[end.end() :].lstrip(), small):
             found.append(text[start : end.end()])
             start = end.end()
     return [*found, text[start:]] if text[start:] else found
 
 
-def _goes_on(before: str, after: str) -> bool:
+def _goes_on(before: str, after: str, small: bool) -> bool:
     """Does the sentence go on after a full stop? Where the next word is small, or the stop is an abbreviation's."""
     word = _BEFORE.search(before)
     if not after or not before.endswith("."):
         return False
-    if after[:1].islower():
+    if after[:1].islower() and not small:
         return True
     if word is None:
         return False

@@ -50,27 +50,21 @@ def examples(path: Path, vocabularies: dict[str, Vocabulary]) -> tuple[NDArray[n
     rows: list[NDArray[np.float32]] = []
     labels: list[str] = []
     cues: list[str] = []
-    update: dict[str, Any] = {}
+    last: list[tuple[Any, ...]] = []  # what the message was judged on at the end, after its silent sentences were cut
 
-    def keep(
-        w: Words,
-        mentions: Sequence[Mention],
-        vocabulary: Vocabulary,
-        told: Sequence[bool],
-        loose: Sequence[int],
-        pointed: Sequence[Mention],
-    ) -> None:
-        if mentions:
-            rows.append(gate.features(w, mentions, vocabulary, told, loose))
-            labels.extend(label_of(m, w, update) for m in mentions)
-            cues.extend(gate.CLASS_OF[m.state] for m in mentions)
+    def keep(w: Words, mentions: Sequence[Mention], *judged_on: Any) -> None:
+        last[:] = [(w, mentions, *judged_on)]
 
     judged, reading.weighed = reading.weighed, keep
-    for line in path.read_text("utf-8").splitlines():
-        row = json.loads(line)
-        update = row.get("update") or {}
+    for row in map(json.loads, path.read_text("utf-8").splitlines()):
         vocabulary = vocabularies[row["catalogue"]]
+        last.clear()
         reading.understand(row["text"], vocabulary, before_of(row, vocabulary), today=TODAY)
+        for w, mentions, _, told, loose, _ in last:
+            if mentions:
+                rows.append(gate.features(w, mentions, vocabulary, told, loose))
+                labels.extend(label_of(m, w, row.get("update") or {}) for m in mentions)
+                cues.extend(gate.CLASS_OF[m.state] for m in mentions)
     reading.weighed = judged
     return np.vstack(rows), labels, cues
 

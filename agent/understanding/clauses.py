@@ -7,6 +7,7 @@ from typing import Literal
 
 from snowmelt.agent.understanding.cues import Cue
 from snowmelt.agent.understanding.matching import Match
+from snowmelt.agent.understanding.words import HARD
 
 State = Literal["like", "dislike", "exclude", "must", "seen", "neutral", "want", "bare"]
 
@@ -15,7 +16,6 @@ _ASKS = re.compile(
 )
 _OFFERED = re.compile(r"are there|is there|do you|have you|does (?:it|the)|did you")
 _ASKS_ZH = re.compile(r"是不是|难道|好看吗$|好不好看$|怎么样$|多久能|几点|谁演的|哪年的$|多少钱$|什么时候")
-_HARD = frozenset(".!?;\n。！？；…")
 
 
 @dataclass
@@ -63,7 +63,7 @@ def clauses(words: Sequence[str], punctuation: Sequence[str], elements: Sequence
     sentence = segment = start = 0
     for i in range(1, count + 1):
         marks = punctuation[i] if i <= count else ""
-        hard = bool(_HARD & set(marks)) and i not in inside
+        hard = bool(HARD & set(marks)) and i not in inside
         soft = bool(marks.strip("\"“”'«»《》「」*_`-—–/&+")) and i not in inside
         if i == count or hard or soft or i in starts:
             end_marks = punctuation[i] if i <= count else ""

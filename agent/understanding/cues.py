@@ -63,6 +63,8 @@ def cues(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
                     continue  # a measure word: "一只猫"
                 if key in ("just", "only") and i and words[i - 1].text in _HAPPENED:
                     continue  # "have just moved"
+                if key == "要" and _will(words, i):
+                    continue  # "下周要考试"
                 if key.startswith("feel") and words[i - 1 if i else 0].text in _LIKENED:
                     kind = "like"  # "films that feel like Heat": a likeness, not a mood
                 if key == "into" and i and words[i - 1].text not in _BEFORE_INTO:
@@ -73,6 +75,17 @@ def cues(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
         if words[i].text == "to" and i > 1 and any(w.text.startswith("prefer") for w in words[max(0, i - 8) : i - 1]):
             found.append(Cue(i, i + 1, "over", "to"))  # "I prefer A to B"
     return found + opinions(words, gap)
+
+
+def _will(words: Sequence[Token], i: int) -> bool:
+    """Does 要 tell what is going to happen: a time before it, and nothing that is looked for after it?"""
+    before = "".join(w.text for w in words[max(0, i - 4) : i])
+    after = words[i + 1].text if i + 1 < len(words) else ""
+    return before.endswith(_SOON) and after not in _SOUGHT
+
+
+_SOON = ("下周", "明天", "后天", "明早", "马上", "快", "下个月", "待会", "等会", "等会儿", "周一", "月底")
+_SOUGHT = tuple("看买找来点些部个一那这")
 
 
 def _refused(words: Sequence[Token], i: int) -> bool:

@@ -226,7 +226,10 @@ def _compared(text: str, match: re.Match[str], dimension: str) -> tuple[int, int
 
 
 # what a bare number counts if a Chinese word follows that is no comparison: "一百遍"
-_COUNTS = re.compile(r" ?[一-鿿](?<![以之及内左上到至封打为就够足开往起的块元之])")
+_COUNTS = re.compile(
+    r" ?[一-鿿](?<![以之及内左上到至封打为就够足开往起的块元之])|"
+    r" (?!(?:is|was|as|has|its|this|tops|less|plus|yes|us|max|thats|thanks|unless|always|perhaps)\b)[a-z]+s\b"
+)
 _LEFT_LE = re.compile(rf"(?<![a-z])(?:{_LE}){_FILLED} ?$")
 _LEFT_GE = re.compile(rf"(?<![a-z])(?:{_GE}){_FILLED} ?$")
 _RIGHT_LE = re.compile(rf" ?(?:long |in length )?(?:{_LE_AFTER})(?![a-z])")

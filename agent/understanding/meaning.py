@@ -23,7 +23,7 @@ _WHO = re.compile(
 _GOVERN = frozenset(["like", "dislike", "exclude", "want", "must", "not"])
 
 
-def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covered: Sequence[bool]) -> list[Mention]:
+def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covered: Sequence[str]) -> list[Mention]:
     """Mentions of free text, and of values said in other words ("heartwarming"), where nothing else was found."""
     found: list[Mention] = []
     texts = w.texts
@@ -69,7 +69,8 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
             found += _chunks(w, clause.start, subject, covered, vocabulary, first=False)  # "vertigo I didn't like"
         if backs and not polar and not any(isinstance(e, Mention) for e in clause.elements):
             found += _chunks(w, clause.start, backs[0].start, covered, vocabulary, first=False)
-        told = texts[clause.start] in ("it", "he", "she", "they", "i", "we", "you", "there", "that", "this", "these")
+        said = texts[clause.start : clause.end]
+        told = said[0] in _TELLS or bool(_FINITE & set(said)) or "!" in w.punctuation[clause.end]
         if not polar and bare and not clause.elements and not told:
             found += [
                 m
@@ -99,8 +100,7 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
                 for m in _heads(w, clause, covered, vocabulary)
                 if not any(m.start < f.end and f.start < m.end for f in found)
             ]
-        if goods:
-            found = [_purposed(m, w, clause, covered) for m in found]
+        found = [_purposed(m, w, clause, covered) for m in found]
         chained = number and any(f.match is None and parts[number - 1].start <= f.start < clause.start for f in found)
         listed = _beside_titles(parts, number) or (chained and number > 1 and _beside_titles(parts, number - 1))
         if listed and clause.end - clause.start <= 5 and not any(clause.start <= f.start < clause.end for f in found):
@@ -123,9 +123,11 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
 
 _WHOM = frozenset(["my", "our", "his", "her", "their", "me", "us", "him", "them", "you", "somebody", "someone", "a", "an", "under", "less"])  # fmt: skip  # noqa: E501
 _FUNCTION = words_named("function")
+_TELLS = frozenset(["it", "he", "she", "they", "i", "we", "you", "there", "that", "this", "these"])
+_FINITE = words_named("finite")  # a clause with such a verb is told, and names nothing by itself
 
 
-def _purposed(mention: Mention, w: Words, clause: Clause, covered: Sequence[bool]) -> Mention:
+def _purposed(mention: Mention, w: Words, clause: Clause, covered: Sequence[str]) -> Mention:
     """With what it is for: "pens for left handed writing", but not whom ("pens for my kids")."""
     end = mention.end
     if mention.match is not None or w.texts[end : end + 1] != ["for"] or not clause.start <= mention.start < clause.end:
@@ -134,7 +136,8 @@ def _purposed(mention: Mention, w: Words, clause: Clause, covered: Sequence[bool
     while stop < min(clause.end, end + 6) and w.texts[stop] not in _CUT and not any(c.isdigit() for c in w.texts[stop]):
         stop += 1
     purpose = w.texts[end + 1 : stop]
-    if not purpose or _WHOM & set(purpose) or all(t in EMPTY for t in purpose) or any(covered[end + 1 : stop]):
+    known = [bool(c) or t in EMPTY for c, t in zip(covered[end + 1 : stop], purpose, strict=True)]
+    if _WHOM & set(purpose) or all(known):
         return mention
     return Mention(mention.start, stop, None, clause=mention.clause)
 
@@ -164,7 +167,7 @@ def _too(cue: Cue) -> bool:
 
 
 def _chunks(
-    w: Words, start: int, end: int, covered: Sequence[bool], vocabulary: Vocabulary, first: bool
+    w: Words, start: int, end: int, covered: Sequence[str], vocabulary: Vocabulary, first: bool
 ) -> list[Mention]:
     """The object of a cue: up to the first word that ends a phrase, or "A and B" as two."""
     texts, found = w.texts, []
@@ -197,7 +200,7 @@ def _chunks(
     return found
 
 
-def _heads(w: Words, clause: Clause, covered: Sequence[bool], vocabulary: Vocabulary) -> list[Mention]:
+def _heads(w: Words, clause: Clause, covered: Sequence[str], vocabulary: Vocabulary) -> list[Mention]:
     """Where things are sold: the thing itself, after its known qualities ("a blue towel", "一百以内的台灯")."""
     i = clause.start
     before = any(covered[clause.start : clause.end])
@@ -211,7 +214,7 @@ def _heads(w: Words, clause: Clause, covered: Sequence[bool], vocabulary: Vocabu
         )
         article = j > i and w.texts[i] in ("a", "an", "some")
         if j > i and before and (after_known or article):
-            free = [False] * len(covered) if article else covered
+            free = [""] * len(covered) if article else covered
             mention = _phrase(w, i, j, vocabulary, free)
             if mention is not None:
                 return [mention]
@@ -219,7 +222,7 @@ def _heads(w: Words, clause: Clause, covered: Sequence[bool], vocabulary: Vocabu
     return []
 
 
-def _members(w: Words, clause: Clause, covered: Sequence[bool], vocabulary: Vocabulary) -> list[Mention]:
+def _members(w: Words, clause: Clause, covered: Sequence[str], vocabulary: Vocabulary) -> list[Mention]:
     """The unknown members of a list that names known things ("Le Cinquième Élément et Léon")."""
     found, i = [], clause.start
     for j in range(clause.start, clause.end + 1):
@@ -235,8 +238,9 @@ def _members(w: Words, clause: Clause, covered: Sequence[bool], vocabulary: Voca
     return found
 
 
-def _phrase(w: Words, i: int, j: int, vocabulary: Vocabulary, covered: Sequence[bool]) -> Mention | None:
+def _phrase(w: Words, i: int, j: int, vocabulary: Vocabulary, covered: Sequence[str]) -> Mention | None:
     texts = w.texts
+    article = texts[i] in ("a", "an", "some")
     while i < j and texts[i] in EMPTY and not w.words[i].capital:
         i += 1
     while i < j and texts[i] in EMPTY:
@@ -249,6 +253,7 @@ def _phrase(w: Words, i: int, j: int, vocabulary: Vocabulary, covered: Sequence[
         or (
             j < len(texts)
             and covered[j]
+            and not (covered[j] == "limit" and (article or texts[j - 1].endswith("s")))
             and not w.punctuation[j]
             and texts[j - 1] not in ("s",)
             and texts[j] not in _LINKS

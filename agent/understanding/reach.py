@@ -23,6 +23,17 @@ def after_now(words: Sequence[str], cue: Cue, clause: Clause) -> bool:
     return bool(turned) or any(t in "".join(near) for t in ("现在", "如今", "后来", "这两年", "近来", "最近"))
 
 
+SHORT = 4  # words of a clause that may speak of the sentence before without a pronoun
+
+
+def speaks_of(cue: Cue) -> bool:
+    """Can it say something of what stands before it, a sentence earlier even?"""
+    return cue.kind.startswith("back_") or cue.kind in _SPEAKING
+
+
+_SPEAKING = frozenset(["like", "dislike", "exclude", "must", "seen", "neutral", "same"])
+
+
 def takes_up(words: Sequence[str], clause: Clause) -> bool:
     own = words[clause.start : clause.end]
     again = any(a in ("that", "this") and b in _CLASSED for a, b in itertools.pairwise(own))
@@ -84,7 +95,7 @@ def backwards(
     if not here and new == "neutral" and cue.start > clause.start and not takes_up(words, clause):
         return  # "weight doesn't matter" has its own subject
     if not here:
-        pool = before or (older if takes_up(words, clause) or clause.end - clause.start <= 4 else [])
+        pool = before or (older if takes_up(words, clause) or clause.end - clause.start <= SHORT else [])
         if pool:
             last = max(m.clause for m in pool)
             target = [m for m in pool if m.clause == last]

@@ -21,6 +21,7 @@ from snowmelt.agent.understanding.numerals import Line, line_of
 from snowmelt.agent.understanding.pointing import pointed
 from snowmelt.agent.understanding.polarity import judge
 from snowmelt.agent.understanding.pruning import pruned
+from snowmelt.agent.understanding.reach import SHORT, speaks_of, takes_up
 from snowmelt.agent.understanding.support import plain
 from snowmelt.agent.understanding.text import tokenise
 from snowmelt.agent.understanding.vocabulary import Vocabulary
@@ -31,16 +32,52 @@ _MOST_LOOSE = 3  # unexplained words beside a bare value that is still believed
 
 
 def understand(message: str, vocabulary: Vocabulary, conversation: Conversation, today: date | None = None) -> Update:
-    """What `message` changes in `conversation` and what it asks for. Every entry keeps the clause that it came from."""
-    message = _begun(message[:LONGEST], vocabulary, today or date.today())
+    """What `message` changes in `conversation` and what it asks for. Every entry keeps the clause that it came from.
+
+    Sentences that tell nothing are left out first, so that they cannot change how the others are read.
+    """
+    message, today = message[:LONGEST], today or date.today()
+    if ironic(message) or tampering(line_of(tokenise(message), digits=False).text):
+        return Update()
+    return _read(_telling(message, vocabulary, conversation, today), vocabulary, conversation, today)
+
+
+def _telling(message: str, vocabulary: Vocabulary, conversation: Conversation, today: date) -> str:
+    """The message without its sentences that tell a fact about somebody or nothing at all: those that change nothing
+    when they are read alone, say nothing of what another sentence names, and name nothing that another speaks of."""
+    parts = sentences(message, small=True)
+    kept: list[str] = []
+    referred = False  # does the sentence after speak of what this one names?
+    for part in reversed(parts) if len(parts) > 1 else ():
+        names, refers = _bearing(part, vocabulary)
+        if refers or (names and referred) or _read(part, vocabulary, conversation, today) != Update():
+            kept.append(part)
+            referred = refers
+    return "".join(reversed(kept)).strip() if len(parts) > 1 else message
+
+
+def _bearing(sentence: str, vocabulary: Vocabulary) -> tuple[bool, bool]:
+    """(does it name anything, does it speak of what stands before it or put it right) outside the facts it tells"""
+    w = words_of(sentence, tokenise(sentence))
+    if not w.words:
+        return False, False
+    plain_line = line_of(w.tokens).text
+    facts = told(w, _line(w, vocabulary))
+    elements = [e for e in chosen(w, vocabulary, cues(w.words, w.gap), []) if not facts.covers(w.at[e.start])]
+    speaking = {e.start for e in elements if isinstance(e, Cue) and speaks_of(e)}
+    judging = [c for c in clauses(w.texts, w.punctuation, elements) if speaking & set(range(c.start, c.end))]
+    refers = any(takes_up(w.texts, c) or c.end - c.start <= SHORT for c in judging)
+    return any(isinstance(e, Mention) for e in elements), refers or meant_otherwise(plain_line)
+
+
+def _read(message: str, vocabulary: Vocabulary, conversation: Conversation, today: date) -> Update:
+    """The update of a message in which every sentence counts."""
     w = words_of(message, tokenise(message))
-    if not w.words or ironic(message):
+    if not w.words:
         return Update()
     plain_line = line_of(w.tokens)
     spoken = line_of(w.tokens, digits=False).text
-    if tampering(spoken):
-        return Update()
-    profile, today = conversation.in_force, today or date.today()
+    profile = conversation.in_force
     asked = conversation.question.about.removeprefix("attribute:") if conversation.question else None
     line = _line(w, vocabulary)
     found, unchecked = limits(line, vocabulary.schema, today, asked)
@@ -117,26 +154,6 @@ def understand(message: str, vocabulary: Vocabulary, conversation: Conversation,
     )
 
 
-def _begun(message: str, vocabulary: Vocabulary, today: date) -> str:
-    """The message without the sentences at its beginning that tell a fact about somebody or nothing at all: what they
-    say (an age, a faith, the weather) must not change how the wishes after them are read."""
-    parts = sentences(message)
-    while len(parts) > 1 and _tells_nothing(parts[0], vocabulary, today):
-        parts = parts[1:]
-    return "".join(parts).lstrip()
-
-
-def _tells_nothing(sentence: str, vocabulary: Vocabulary, today: date) -> bool:
-    w = words_of(sentence, tokenise(sentence))
-    if not w.words:
-        return True
-    line = _line(w, vocabulary)
-    if any(limits(line, vocabulary.schema, today, None)) or command_of(line_of(w.tokens, digits=False).text):
-        return False
-    facts = told(w, line)
-    return all(facts.covers(at) for at in w.at) or not chosen(w, vocabulary, cues(w.words, w.gap), [])
-
-
 def _in_other_words(message: str, named: bool, vocabulary: Vocabulary) -> Command | None:
     """The command that a message which names nothing is, or that its last sentence is."""
     last = re.split(r"[.!?;。！？；\n]+\s*", message.strip().rstrip(".!?;。！？； "))
@@ -146,11 +163,13 @@ def _in_other_words(message: str, named: bool, vocabulary: Vocabulary) -> Comman
     return command if command in ("show", "more") else None
 
 
-def _loose(w: Words, mention: Mention, covered: Sequence[bool]) -> int:
-    """How many words near a mention say something that nothing else explains: the clause is about another thing."""
+def _loose(w: Words, mention: Mention, covered: Sequence[str]) -> int:
+    """How many words near a mention, in its sentence, say something that nothing else explains: the clause is about
+    another thing."""
+    start, end = w.sentence(mention.start)
     return sum(
-        not covered[i] and w.texts[i] not in EMPTY and w.words[i].kind == "w" and abs(i - mention.start) < 12
-        for i in range(len(w.words))
+        not covered[i] and w.texts[i] not in EMPTY and w.words[i].kind == "w"
+        for i in range(max(start, mention.start - 11), min(end, mention.start + 12))
     )
 
 
@@ -210,8 +229,12 @@ def _overlaid(elements: list[Cue | Mention], new: list[Mention]) -> list[Cue | M
     return sorted([*kept, *new], key=lambda e: e.start)
 
 
-def _covered(count: int, elements: list[Cue | Mention], spans: list[tuple[int, int]]) -> list[bool]:
-    covered = [False] * count
-    for start, end in [*((e.start, e.end) for e in elements), *spans]:
-        covered[start:end] = [True] * (end - start)
+def _covered(count: int, elements: list[Cue | Mention], spans: list[tuple[int, int]]) -> list[str]:
+    """What explains each word: a "mention", a "cue", a "limit" or nothing ("")."""
+    covered = [""] * count
+    for element in elements:
+        kind = "cue" if isinstance(element, Cue) else "mention"
+        covered[element.start : element.end] = [kind] * (element.end - element.start)
+    for start, end in spans:
+        covered[start:end] = ["limit"] * (end - start)
     return covered

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from snowmelt.agent.understanding.text import Token
 
+HARD = frozenset(".!?;\n。！？；…")  # punctuation that ends a sentence
+
 
 @dataclass(frozen=True)
 class Words:
@@ -25,6 +27,16 @@ class Words:
     @property
     def texts(self) -> list[str]:
         return [w.text for w in self.words]
+
+    def sentence(self, word: int) -> tuple[int, int]:
+        """The words [first, last) of the sentence that `word` stands in."""
+        start = end = word
+        while start > 0 and not HARD & set(self.punctuation[start]):
+            start -= 1
+        end += 1
+        while end < len(self.words) and not HARD & set(self.punctuation[end]):
+            end += 1
+        return start, end
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Token span to word span."""
