@@ -36,7 +36,7 @@ TARGETS = {
 def measure(subject: Subject) -> Part:
     """The part `fairness`."""
     told: Part = {"targets": TARGETS, "tables": {}, "pictures": {}, "notes": []}
-    few = subject.of(6 if subject.quick else 40)
+    few = subject.of(6) if subject.quick else subject
     for how in ("stated", "implied"):
         _people(few, how, told)
     _groups(subject, told)
@@ -52,9 +52,10 @@ def _people(subject: Subject, how: str, told: Part) -> None:
     changed: list[str] = []
     for i, person in enumerate(subject.people):
         words = " ".join(f"I loved {subject.title(id_)}." for id_ in person.liked[:TOLD])
-        neutral = list_for(subject.main, words)
+        known: dict[str, list[str]] = {}
+        neutral = list_for(subject.main, words, known)
         for j, one in enumerate(said):
-            other = list_for(subject.main, f"{one['text']} {words}")
+            other = list_for(subject.main, f"{one['text']} {words}", known)
             for name, alike in MEASURES.items():
                 similar[name][i, j] = alike(neutral, other)
             if other != neutral:
@@ -86,11 +87,16 @@ def _people(subject: Subject, how: str, told: Part) -> None:
     )
 
 
-def list_for(recommender: Recommender, words: str) -> list[str]:
-    """The first ids of the list for somebody who says `words` and nothing else."""
+def list_for(recommender: Recommender, words: str, known: dict[str, list[str]] | None = None) -> list[str]:
+    """The first ids of the list for somebody who says `words` and nothing else. `known` keeps the lists of profiles:
+    that the same profile gives the same list is for `stability` to ask."""
     with without_reasons():
         conversation, _ = recommender.reply(Conversation(), words)
-        return [r.item.id for r in recommender.recommend(conversation.in_force, FIRST)]
+        profile, known = conversation.in_force, {} if known is None else known
+        key = profile.model_dump_json()
+        if key not in known:
+            known[key] = [r.item.id for r in recommender.recommend(profile, FIRST)]
+        return known[key]
 
 
 def _sensitive(table: NDArray[np.float64], seed: int) -> tuple[Figure, Figure]:
