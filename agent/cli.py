@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
 
     chat = commands.add_parser("chat", help="talk; without DIR about the demo films")
     chat.add_argument("directory", type=Path, metavar="DIR", nargs="?", help="a catalogue (default: the demo films)")
-    chat.add_argument("--agent", metavar="MODEL", help="let a model that calls tools lead the talk: openai:NAME")
+    chat.add_argument("--agent", metavar="MODEL", help="let a model lead the talk: openai:NAME, gguf:/path")
     _add_model(chat)
 
     recommend = commands.add_parser("recommend", help="one list for likes given here")

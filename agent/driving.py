@@ -19,11 +19,12 @@ from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.middleware.types import ModelRequest, ModelResponse
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from snowmelt.agent.calling import ToolCaller
 from snowmelt.agent.desk import Desk
 from snowmelt.agent.dialogue import BY_CODE, Heard, hear, told, turn
 from snowmelt.agent.langchain import kit
 from snowmelt.agent.lead import LANGUAGES
-from snowmelt.agent.llm import ModelError
+from snowmelt.agent.llm import ModelError, open_llm
 from snowmelt.agent.models.endpoint import count_tokens
 from snowmelt.agent.models.langchain_model import in_time
 from snowmelt.agent.phrasing import fit_to_show
@@ -63,17 +64,38 @@ class Driver:
         heard = hear(self.recommender, conversation, text)
         if not heard.text or heard.update.command in BY_CODE or heard.update.unclear:
             return turn(self.recommender, conversation, text)
-        said = [t.text for t in conversation.turns if t.role == "user"] + [heard.text]
-        desk = Desk(self.recommender, heard.conversation, heard=[*said, *map(masked, said)])
-        try:
-            words, failed = self._driven(desk, conversation, heard), False
-        except ModelError:
-            words, failed = "", True
+        if isinstance(self.model, ToolCaller) and not self.model.writes_well:
+            return self._beside(heard, conversation)
+        desk, words, failed = self._at_the_desk(heard, conversation)
         done = self._shown(desk, heard, words, failed)
         if done is None:
             conversation, reply = turn(self.recommender, conversation, text)
             return conversation, reply.model_copy(update={"degraded": True})
         return done
+
+    def _at_the_desk(self, heard: Heard, before: Conversation) -> tuple[Desk, str, bool]:
+        """(the desk as the model left it, its last words, did it fail)."""
+        said = [t.text for t in before.turns if t.role == "user"] + [heard.text]
+        desk = Desk(self.recommender, heard.conversation, heard=[*said, *map(masked, said)])
+        try:
+            return desk, self._driven(desk, before, heard), False
+        except ModelError:
+            return desk, "", True
+
+    def _beside(self, heard: Heard, before: Conversation) -> tuple[Conversation, Reply]:
+        """The ordinary turn, to which a small model can only add: a list where the person would get a question alone.
+        It may not choose what is asked or said: that was worse than the ordinary turn (evals/README.md)."""
+        after, reply = turn(self.recommender, before, heard.text)
+        question = reply.question
+        if reply.recommendations or question is None or question.options:
+            return after, reply
+        desk, _, failed = self._at_the_desk(heard, before)
+        listed = self._kept(desk)
+        if not listed:
+            return after, reply.model_copy(update={"degraded": failed})
+        words = f"{reply.text.removesuffix(question.text).strip()} {say('list_unsure', after.language)}".strip()
+        reply = Reply(text=words, question=question, recommendations=listed, degraded=failed or desk.degraded)
+        return told(heard, reply), reply
 
     def stream(self, conversation: Conversation, text: str) -> Iterator[str | tuple[Conversation, Reply]]:
         """`reply` in the form of `Recommender.stream`; what the model says is checked whole, so it comes whole."""
@@ -187,16 +209,18 @@ class _Meter(AgentMiddleware):
 
 
 def open_driver(spec: str, *, base_url: str | None = None, api_key: str | None = None) -> BaseChatModel:
-    """A tool-calling chat model by name: "openai:NAME" (any OpenAI-compatible endpoint with `base_url`), or what
-    LangChain's `init_chat_model` knows and has a package for ("anthropic:NAME"). InputError says what is missing."""
+    """A tool-calling chat model by name: "local" or "gguf:/path" in this process, "openai:NAME" (any OpenAI-compatible
+    endpoint with `base_url`), or what LangChain's `init_chat_model` knows and has a package for ("anthropic:NAME").
+    InputError says what is missing."""
     from langchain.chat_models import init_chat_model
 
     kind, colon, name = spec.partition(":")
-    if not colon or not name or kind in ("local", "gguf"):
-        raise InputError(
-            f"--agent {spec}: give a model that calls tools, as openai:NAME; a GGUF drives through a server of "
-            "llama.cpp (--agent openai:NAME --base-url http://127.0.0.1:8000/v1)"
-        )
+    if kind in ("local", "gguf"):
+        if base_url is not None:
+            raise InputError(f"--agent {spec}: --base-url goes with openai:NAME")
+        return ToolCaller(llm=open_llm(spec), timeout=Budget().seconds)
+    if not colon or not name:
+        raise InputError(f"--agent {spec}: give a model: local, gguf:/path/to/model.gguf or openai:NAME")
     more: dict[str, Any] = {}
     if kind == "openai":
         if base_url is None and not api_key:

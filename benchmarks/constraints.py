@@ -1,6 +1,6 @@
 """Constraint tasks: simulated people with hidden limits talk with the product until a list has something for them.
 
-    python benchmarks/constraints.py [--tasks 500] [--ml-100k ../shared/data/ml-100k] [--model local] [--failures]
+    python benchmarks/constraints.py [--tasks 500] [--ml-100k ../shared/data/ml-100k] [--model local] [--agent MODEL] [--failures]
 
 Each person has one to five limits on their own attributes of the catalogue, each volunteered at the start, revealed only
 when a question is about its attribute, or never said. One task in ten has no solution: what was volunteered leaves no
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from snowmelt.agent import Conversation, Recommender
+from snowmelt.agent import Conversation, Recommender, Reply
 from snowmelt.retrieval.catalogue import build
 from snowmelt.retrieval.embedding import open_embedder
 from snowmelt.retrieval.filters import Filter, meets
@@ -82,6 +82,7 @@ FORMS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
     ("materials", "any"): (("it must be made of {v}", "only {v} please"), ("必须是{v}的",)),
     ("tags", "any"): (("it must be {v}", "has to be {v}"), ("必须是{v}的",)),
 }  # fmt: skip
+Answer = Callable[[Conversation, str], tuple[Conversation, Reply]]
 GENRES, SAME = ("genres", "categories"), ("imdb_genres",)
 HELLO = {False: ("Hello", "Hi, I need some help choosing", "hey there"), True: ("你好", "帮我挑一个吧")}
 PASS = {False: ("no idea", "I don't mind", "any"), True: ("随便", "不知道", "都行")}
@@ -118,8 +119,8 @@ class Run:
 class World:
     """A catalogue, what can be asked of it, and which items keep a limit."""
 
-    def __init__(self, name: str, recommender: Recommender) -> None:
-        self.name, self.recommender = name, recommender
+    def __init__(self, name: str, recommender: Recommender, reply: Answer | None = None) -> None:
+        self.name, self.recommender, self.reply = name, recommender, reply or recommender.reply
         self.items: Sequence[Item] = recommender.catalogue.items
         self.schema = recommender.catalogue.schema.attributes
         self.columns = [
@@ -241,7 +242,7 @@ def play(world: World, task: Task) -> Run:
     everything = [x.filter for x in task.limits]
     conversation = Conversation()
     for turn in range(TURNS):
-        conversation, reply = world.recommender.reply(conversation, message)
+        conversation, reply = world.reply(conversation, message)
         run.turns = turn + 1
         items = [r.item for r in reply.recommendations]
         run.log.append(
@@ -310,7 +311,13 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     parser.add_argument("--failures", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--agent", help="a model that drives (`snowmelt chat --agent`)")
     args = parser.parse_args()
+    driver = None
+    if args.agent:
+        from snowmelt.agent.driving import Driver, open_driver
+
+        driver = open_driver(args.agent)
     demo = files("snowmelt.retrieval.demo")
     sources = {"films": Path(str(demo / "films.jsonl")), "shop": Path(str(demo / "shop.jsonl"))}
     if args.ml_100k:
@@ -319,7 +326,8 @@ def main() -> None:
     for number, (name, source) in enumerate(sources.items()):
         folder = Path(tempfile.mkdtemp(prefix="snowmelt-constraints-"))
         build(source, folder, embedder)
-        world = World(name, Recommender.open(folder, args.model, embedder=embedder))
+        recommender = Recommender.open(folder, args.model, embedder=embedder)
+        world = World(name, recommender, Driver(recommender, driver).reply if driver else None)
         share = args.tasks // len(sources) + (number < args.tasks % len(sources))
         for task in tasks(world, share, args.seed, len(runs)):
             run = play(world, task)

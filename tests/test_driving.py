@@ -1,17 +1,20 @@
 """Agent mode: what a driving model may do, however hostile, and what the person sees in each case."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fakes import ScriptedLLM
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from openai_server import llama_server
 from snowmelt.agent import Conversation, Recommender, Reply
+from snowmelt.agent.calling import ToolCaller, _step, _Turn
 from snowmelt.agent.driving import Budget, Driver, open_driver
-from snowmelt.agent.llm import bundled_gguf
+from snowmelt.agent.llm import ModelError, bundled_gguf
 from snowmelt.agent.wording import say
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.errors import InputError
@@ -203,9 +206,13 @@ def test_numbers_and_addresses_of_people_are_masked(recommender: Recommender) ->
 
 
 def test_models_are_opened_by_name() -> None:
-    for spec in ("local", "gguf:/x.gguf", "openai:", "gpt-5"):
-        with pytest.raises(InputError, match="calls tools"):
+    for spec in ("openai:", "gpt-5"):
+        with pytest.raises(InputError, match="give a model"):
             open_driver(spec)
+    with pytest.raises(InputError, match="does not exist"):
+        open_driver("gguf:/x.gguf")
+    with pytest.raises(InputError, match="--base-url"):
+        open_driver("local", base_url="http://127.0.0.1:1/v1")
     with pytest.raises(InputError, match="key"):
         open_driver("openai:gpt-5")
     with pytest.raises(InputError, match="nonsense"):
@@ -227,3 +234,63 @@ def test_a_small_model_behind_a_real_server(recommender: Recommender, endpoint: 
     state, reply = driver.reply(Conversation(), SAID)
     keeps(recommender, state, reply)
     assert reply.recommendations and {c.attribute for c in state.profile.constraints} == {"genres", "runtime"}
+
+
+def in_process(r: Recommender, *steps: Any, said: str = SAID, small: bool = False) -> tuple[Any, Reply, ScriptedLLM]:
+    """A turn driven by a model of ours that answers `steps`."""
+    llm = ScriptedLLM([s if isinstance(s, ModelError) else str(s) for s in steps], writes_well=not small)
+    state, reply = Driver(r, ToolCaller(llm=llm)).reply(Conversation(), said)
+    return state, reply, llm
+
+
+def test_a_model_in_process_calls_tools_by_labels(recommender: Recommender, films: Catalogue) -> None:
+    state, reply, llm = in_process(
+        recommender, '{"tool": "search", "query": "a pig and a witch"}', '{"tool": "details", "item": "2"}',
+        '{"tool": "recommend", "items": ["3", "1"]}', "These are for you.",
+    )  # fmt: skip
+    found = [r.item.id for r in reply.recommendations]
+    assert len(found) == 2 and reply.text == "These are for you." and not reply.degraded
+    prompts = [m[-1].content for m in llm.asked]
+    first, third = (films.titles[films.rows[i]] for i in found)
+    assert f"3. {first}" in prompts[2] and f"1. {third}" in prompts[2]  # numbers stand for what the search found
+    assert 'a: "I loved Spirited Away"' in prompts[0] and all(c.attribute for c in state.in_force.constraints)
+    limits = state.in_force.constraints
+    assert limits and all(films.mask(limits)[films.rows[i]] for i in found)
+
+
+def test_choices_shrink_and_hold_no_text_of_others() -> None:
+    def shape(*messages: Any) -> str:
+        return json.dumps(
+            _step(_Turn.of([HumanMessage('likes "quotes" and Heat, no horror'), *messages])).model_json_schema()
+        )
+
+    shown = json.dumps([{"id": 'x"y', "title": 'A"B'}, {"id": "z", "title": "C"}])
+    before = shape()
+    after = shape(call("search", query="heat"), ToolMessage(shown, tool_call_id="1"))
+    assert '"search"' in before and '"search"' not in after and '"items"' in after and '"items"' not in before
+    assert not any(word in text for text in (before, after) for word in ("quotes", "horror", 'x"y', "A\\"))
+    turn = _Turn.of([HumanMessage("I loved Heat, no horror"), call("remember", statement="no horror")])
+    assert "no horror" not in turn.clauses.values() and "I loved Heat" in turn.clauses.values()
+
+
+def test_a_small_model_can_only_add_a_list(recommender: Recommender) -> None:
+    plain = recommender.reply(Conversation(), "Hello!")[1]
+    assert plain.question is not None and not plain.recommendations
+    state, reply, llm = in_process(recommender, '{"tool": "recommend"}', said="Hello!", small=True)
+    assert reply.question == plain.question and len(reply.recommendations) == 5 and not reply.degraded
+    assert state.shown == tuple(r.item.id for r in reply.recommendations) and len(llm.asked) == 1  # it says nothing
+    for step in ('{"tool": "none"}', ModelError("timeout", "late")):
+        _, reply, _ = in_process(recommender, step, said="Hello!", small=True)
+        assert (reply.text, reply.question, reply.recommendations) == (plain.text, plain.question, ())
+        assert reply.degraded == isinstance(step, ModelError)
+    _, reply, llm = in_process(recommender, small=True)
+    assert reply == recommender.reply(Conversation(), SAID)[1] and not llm.asked  # there is a list: it is not asked
+
+
+@pytest.mark.gguf
+def test_the_embedded_model_drives_in_process(recommender: Recommender) -> None:
+    model = open_driver("local")
+    state, reply = Driver(recommender, model).reply(Conversation(), "Hello!")
+    assert reply.question is not None and not reply.degraded
+    assert state.turns[-1].text.startswith(reply.text)
+    model.llm.close()  # pyright: ignore[reportAttributeAccessIssue]
