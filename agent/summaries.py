@@ -69,7 +69,9 @@ def summarise(
     for at in range(0, len(todo), BATCH):
         items = todo[at : at + BATCH]
         found = {i.id: (tagging.digest(i), by, text) for i, text in zip(items, chosen(catalogue, items), strict=True)}
-        for item in items if writer is not None else ():
+        for item in items:
+            if writer is None:
+                break
             mark, _, own = found[item.id]
             try:
                 text, lost = written_by(writer, item, vocabulary)
