@@ -20,7 +20,8 @@ def content_map(train: Train) -> Scorer:
     known = np.flatnonzero(prior.popularity(train.likes))
     new = np.setdiff1d(np.arange(len(train.ids)), known)
     read = replace(train, settings={"text": "all"})
-    features = content(item_vectors(read), list(map(attributes_of, train.records)), Lexical(train.texts)).features()
+    texts = content(item_vectors(read), list(map(attributes_of, train.records)), Lexical(train.texts))
+    features = texts.features(bent=False)
     inherit = fit_map(features, known, new, float(train.settings.get("ridge", 10)))
     warm = ease(replace(train, settings={"regularisation": train.settings.get("regularisation", 100)}))
 
