@@ -1,7 +1,6 @@
 """Retrieval of 50 candidates among 100,000 items, two filters included: milliseconds, and what the index misses.
 
     python benchmarks/retrieval.py ITEMS.jsonl ... [--items 100000] [--queries 200] [--seed 0] [--keep DIR]
-                                   [--interactions FILE.csv ...]
 
 Items are made of real ones: title, sentences of the description and attributes each from another item, so that words
 are as frequent as they are. Vectors are random unit vectors around 2,000 random centres, 512 numbers (embedding
@@ -11,13 +10,10 @@ hundredth to nearly all of the items. Measured one after another: the mask, `nea
 50 under it, their union. Target: p95 below 50 ms. CPU is the processor time of all threads,
 for a machine that others use, too. Opening the catalogue is timed as well.
 
-With --interactions what real people did is laid on these items: each file's items become random ones of the catalogue,
-and its people are told again, on others, until every item had its turn. What `snowmelt fit` learns from that ranks for
-people with 1 to 10 likes: the whole `Recommender.recommend` of 10 without a model is timed, and one `learn`.
+Whole lists, also with what `snowmelt fit` learned, are timed by `fitted.py`.
 """
 
 import argparse
-import csv
 import json
 import random
 import re
@@ -30,9 +26,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from snowmelt.agent.recommender import Recommender
-from snowmelt.agent.types import Entry, Profile
-from snowmelt.retrieval import fitting
 from snowmelt.retrieval.catalogue import Catalogue, build
 from snowmelt.retrieval.filters import Filter
 from snowmelt.retrieval.items import Item
@@ -81,16 +74,13 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--interactions", nargs="*", type=Path, default=[], metavar="FILE.csv")
     parser.add_argument("--keep", type=Path, help="build the catalogue here, or take the one that is there")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        catalogue = measure(args, args.keep or Path(folder) / "catalogue")
-        if args.interactions:
-            behaviour(args, catalogue)
+        measure(args, args.keep or Path(folder) / "catalogue")
 
 
-def measure(args: argparse.Namespace, out: Path) -> Catalogue:
+def measure(args: argparse.Namespace, out: Path) -> None:
     dice, embedder = random.Random(args.seed), Around(args.seed)
     if not (out / "current").exists():
         real = list(chain.from_iterable(read_items(path)[0] for path in args.files))
@@ -135,63 +125,12 @@ def measure(args: argparse.Namespace, out: Path) -> Catalogue:
     told(times)
     print(f"dense candidates that exact search gives, too: {np.mean(recall):.3f} (least {min(recall):.2f})")
     print(json.dumps({"items": count, "p95_ms": round(float(np.percentile(times["all"], 95)), 1), "target_ms": 50}))
-    return catalogue
 
 
 def told(times: dict[str, list[float]]) -> None:
     for name, values in times.items():
         p50, p95, most = np.percentile(values, [50, 95, 100])
         print(f"{name:6} p50 {p50:6.1f} ms   p95 {p95:6.1f} ms   most {most:6.1f} ms")
-
-
-def laid(files: Sequence[Path], ids: Sequence[str], out: Path, seed: int) -> None:
-    """`user,item,rating` of the files, their items random ones of `ids`, again and again until all had their turn."""
-    dice, left = np.random.default_rng(seed), np.empty(0, np.int64)
-    with out.open("w", newline="", encoding="utf-8") as file:
-        table, turn = csv.writer(file), 0
-        table.writerow(["user", "item", "rating"])
-        while turn == 0 or len(left):
-            for source in files:
-                with source.open(encoding="utf-8-sig", newline="") as lines:
-                    rows = [(r["user"], r["item"], r.get("rating") or "5") for r in csv.DictReader(lines)]
-                likes = all(float(rating) > 10 for _, _, rating in rows[:100])  # play counts
-                names = sorted({item for _, item, _ in rows})
-                if len(left) < len(names):
-                    left = dice.permutation(len(ids)) if turn == 0 else left
-                take, left = left[: len(names)], left[len(names) :]
-                place = dict(zip(names, take.tolist(), strict=False))
-                table.writerows(
-                    (f"{turn}-{source.parent.name}-{u}", ids[place[i]], "5" if likes else r)
-                    for u, i, r in rows if i in place
-                )  # fmt: skip
-            turn += 1
-
-
-def behaviour(args: argparse.Namespace, catalogue: Catalogue) -> None:
-    table = catalogue.dir / "laid.csv"
-    laid(args.interactions, catalogue.ids, table, args.seed)
-    began, used = time.perf_counter(), time.process_time()
-    report = fitting.fit_catalogue(catalogue, table, seed=args.seed)
-    print(f"fit: {report.likes:,} likes of {report.people:,} people, {report.items:,} items with behaviour, "
-          f"{time.perf_counter() - began:.0f} s, {time.process_time() - used:.0f} s of CPU", flush=True)  # fmt: skip
-    recommender, dice = Recommender(catalogue, None), np.random.default_rng(args.seed)
-    likes = fitting.read_likes(table, catalogue.rows)[0]
-    able = np.flatnonzero(np.diff(likes.indptr) > 10)
-    times: dict[str, list[float]] = {"all": [], "CPU": [], "learn": []}
-    for turn in range(args.queries):
-        person = int(dice.choice(able))
-        own = dice.permutation(likes.indices[likes.indptr[person] : likes.indptr[person + 1]])[: 1 + turn % 10]
-        profile = Profile(likes=tuple(Entry(text=catalogue.titles[row], item_id=catalogue.ids[row]) for row in own))
-        began, used = time.perf_counter(), time.process_time()
-        assert len(recommender.recommend(profile, 10)) == 10
-        times["all"].append(1000 * (time.perf_counter() - began))
-        times["CPU"].append(1000 * (time.process_time() - used))
-        if turn % 20 == 0:
-            used = time.process_time()
-            recommender.feedback(profile, catalogue.ids[int(likes.indices[likes.indptr[person]])], "like")
-            times["learn"].append(1000 * (time.process_time() - used))
-    print(f"{args.queries} recommendations of 10 with learned signals, 1 to 10 likes, no model (learn: CPU)")
-    told(times)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Behaviour:
     def signals(self, liked: Sparse) -> dict[str, Floats]:
         """name -> float32 [people, m], comparable (see `fusion`). `liked` csr [people, m]."""
         people = liked.shape[0]
-        factors = prior.als_fold_in(self.factors, liked, STRENGTH, ALPHA) @ self.factors.T
+        factors = prior.als_fold_in(self.factors, liked, STRENGTH, ALPHA, self._gram) @ self.factors.T
         aspects = np.mean([prior.aspects_fold_in(*start, liked) for start in self.aspects], axis=0)
         root = np.sqrt(self.likes)  # from cosines back to counts
         together = liked.copy()
@@ -66,6 +66,10 @@ class Behaviour:
             "factors": log_share(factors),
             "aspects": log_share(aspects),
         }
+
+    @cached_property
+    def _gram(self) -> Floats:
+        return self.factors.T @ self.factors
 
 
 def fit_behaviour(X: Sparse, rows: Rows, seed: int = 0) -> Behaviour:

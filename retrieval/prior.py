@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float32]
 SHRINK = 10.0  # likes' worth of what everybody likes, in the lift
+PAIRS = 8192  # products of rows that are taken at a time
 Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
 
 
@@ -88,13 +89,15 @@ def cooccurrence(X: Sparse) -> Sparse:
     return result
 
 
-def als_fold_in(factors: Floats, liked: Sparse, regularisation: float, alpha: float) -> Floats:
+def als_fold_in(
+    factors: Floats, liked: Sparse, regularisation: float, alpha: float, gram: Floats | None = None
+) -> Floats:
     """New people's vectors for fixed implicit-ALS item `factors` [items, dim]; `liked` csr [people, items].
 
     Returns float32 [people, dim]. Hu, Koren and Volinsky, ICDM 2008: x = (Y'Y + Y'(C - I)Y + lambda I)^-1 Y'C p, with
-    confidence C = 1 + alpha on likes (Y'(C - I)Y is a sum over the likes alone).
+    confidence C = 1 + alpha on likes (Y'(C - I)Y is a sum over the likes alone). `gram`: Y'Y, if it is known already.
     """
-    gram = factors.T @ factors + regularisation * np.eye(factors.shape[1], dtype=np.float32)
+    gram = (factors.T @ factors if gram is None else gram) + regularisation * np.eye(factors.shape[1], dtype=np.float32)
     people = np.zeros((liked.shape[0], factors.shape[1]), np.float32)
     for i in range(liked.shape[0]):
         own = factors[liked.indices[liked.indptr[i] : liked.indptr[i + 1]]]
@@ -177,7 +180,7 @@ def aspects(
     owed, who = csr_matrix(X, dtype=np.float32, copy=True), np.repeat(np.arange(people), np.diff(X.indptr))
     for _ in range(rounds):
         of_item = np.ascontiguousarray(share.T)
-        owed.data = 1 / np.maximum(np.einsum("ij,ij->i", taste[who], of_item[owed.indices]), 1e-30)
+        owed.data = 1 / np.maximum(_products(taste, who, of_item, owed.indices), 1e-30)
         given, taken = taste * (owed @ of_item), of_item * (owed.T @ taste)
         mass = given.sum(axis=0)
         taste = given + np.float32(spread)
@@ -185,6 +188,17 @@ def aspects(
         share = taken.T + np.float32(smooth)
         share /= share.sum(axis=1, keepdims=True)
     return share, mass / max(float(mass.sum()), 1e-9)
+
+
+def _products(a: Floats, rows: NDArray[np.integer], b: Floats, columns: NDArray[np.integer]) -> Floats:
+    """a[rows] . b[columns] pair by pair, [pairs]; of as many at a time as the processor's cache holds."""
+    found, ones = np.empty(len(rows), np.float32), np.ones(a.shape[1], np.float32)
+    for start in range(0, len(rows), PAIRS):
+        part = slice(start, start + PAIRS)
+        both = np.take(a, rows[part], axis=0)
+        both *= np.take(b, columns[part], axis=0)
+        np.matmul(both, ones, out=found[part])
+    return found
 
 
 def aspects_fold_in(share: Floats, mean: Floats, liked: Sparse, strength: float = 4.0, rounds: int = 20) -> Floats:

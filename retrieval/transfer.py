@@ -20,6 +20,7 @@ MOST_VALUES = 500  # attribute values that are features of the map: the most fre
 # Numbers that stand for a vector: its leading principal components. A cosine of 512 numbers with each of 100,000 items
 # takes 40 ms for ten likes, and the map's ridge shrinks what lies beyond away (evals/README.md: the same NDCG@10).
 LEADING = 128
+NEAREST = 64  # of these that say how near an item is to a like
 # Of a number, in standard deviations: films of one time are liked by the same people, so a line through the years says
 # little (docs/results.md: without a model the map of new films 0.194 -> 0.240).
 BENDS = np.arange(-3, 3.1, 0.5)
@@ -30,11 +31,11 @@ BLOCK = 64  # people whose likes are compared with the catalogue at a time
 @dataclass(frozen=True)
 class Content:
     """Items as numbers, in row order. `vectors` float32 [items, dim], length 1; `leading` float32 [items, at most
-    LEADING], the same turned so that products of rows are kept as well as so few numbers can; `values` csr float32
-    [items, values], an item's attribute values weighted by rarity, length 1 or empty; `numbers` float32 [items,
-    numeric], standardised. `bm25` csr float32 [items, words]: BM25's weights; `texts`, `places`: where they come from,
-    and the row of each item there (-1: none). `familiarity` float32 [items]: how well known a language model takes an
-    item to be, 0 where none was asked.
+    LEADING], kept column by column, the same turned so that products of rows are kept as well as so few numbers can;
+    `values` csr float32 [items, values], an item's attribute values weighted by rarity, length 1 or empty; `numbers`
+    float32 [items, numeric], standardised. `bm25` csr float32 [items, words]: BM25's weights; `texts`, `places`: where
+    they come from, and the row of each item there (-1: none). `familiarity` float32 [items]: how well
+    known a language model takes an item to be, 0 where none was asked.
     """
 
     vectors: Floats
@@ -49,8 +50,8 @@ class Content:
     def at(self, rows: NDArray[np.integer]) -> "Content":
         """The same of these items alone (a copy)."""
         return Content(
-            self.vectors[rows], self.leading[rows], self.values[rows], self.numbers[rows], self.familiarity[rows],
-            self.bm25[rows], self.texts, self.places[rows],
+            self.vectors[rows], np.asfortranarray(self.leading[rows]), self.values[rows], self.numbers[rows],
+            self.familiarity[rows], self.bm25[rows], self.texts, self.places[rows],
         )  # fmt: skip
 
     def signals(self, liked: Sparse, among: "Content | None" = None) -> dict[str, Floats]:
@@ -71,12 +72,15 @@ class Content:
             items, place = np.unique(part.indices, return_inverse=True)
             some = np.flatnonzero(np.diff(part.indptr))  # reduceat wants no empty runs
             if len(some):
-                cosine = np.ascontiguousarray((among.leading @ self.leading[items].T).T)
+                cosine = self.leading[items, :NEAREST] @ among.leading[:, :NEAREST].T
                 for like, item in enumerate(items):
                     near, left = own[int(item)] = among.repeating(int(self.places[item]))
                     mean = cosine[like].mean() if len(near) else 0.0
                     cosine[like, near] = mean + (cosine[like, near] - mean) * left
-                dense[start + some] = np.maximum.reduceat(cosine[place], part.indptr[some], axis=0)
+                if len(some) == 1:  # reduceat takes ten times as long
+                    dense[start + some] = cosine.max(axis=0)
+                else:
+                    dense[start + some] = np.maximum.reduceat(cosine[place], part.indptr[some], axis=0)
         person = csr_matrix((liked.data, np.arange(liked.nnz), liked.indptr), shape=(liked.shape[0], liked.nnz))
         words, values = person @ self.bm25[liked.indices].sqrt(), person @ self.values[liked.indices]
         shared = np.ascontiguousarray(_products(among.bm25, words))
@@ -113,12 +117,13 @@ class Content:
     def features(self, bent: bool = True) -> "Features":
         """What the map reads: constant, leading components, numbers; the frequent attribute values. `bent`: the map may
         bend at BENDS of a number; without, it is linear in it, as it was published."""
+        from scipy.sparse import csr_matrix, hstack
+
         often = np.argsort(-np.diff(self.values.tocsc().indptr), kind="stable")[:MOST_VALUES]
         numbers = np.column_stack([self.numbers, self.familiarity])
-        bends = [_hats(column) for column in numbers.T if bent and column.any()]
-        told = 0.5 * np.hstack([numbers, *bends])
-        dense = np.hstack([np.ones((len(self.vectors), 1), np.float32), self.leading, told])
-        return Features(np.asarray(dense, np.float32), self.values[:, np.sort(often)].tocsr())
+        bends = [csr_matrix(0.5 * _hats(column)) for column in numbers.T if bent and column.any()]
+        dense = np.hstack([np.ones((len(self.vectors), 1), np.float32), self.leading, 0.5 * numbers])
+        return Features(np.asarray(dense, np.float32), hstack([self.values[:, np.sort(often)], *bends], "csr"))
 
 
 def _hats(values: Floats) -> Floats:
@@ -176,10 +181,10 @@ def leading(vectors: Floats, most: int = LEADING) -> Floats:
     """`vectors` [items, dim] along their `most` principal axes (about the origin), [items, min(dim, most)]: of all
     such tables the one whose products of rows are nearest to those of `vectors` (Eckart and Young 1936)."""
     if vectors.shape[1] <= most:
-        return vectors
+        return np.asfortranarray(vectors)
     some = vectors[spread(len(vectors), SAMPLE)]
     _, axes = np.linalg.eigh((some.T @ some).astype(np.float64))
-    return vectors @ axes[:, : -most - 1 : -1].astype(np.float32)
+    return np.asfortranarray(vectors @ axes[:, : -most - 1 : -1].astype(np.float32))
 
 
 def extended(content: Content, vectors: Floats) -> Content:

@@ -220,3 +220,52 @@ def test_the_latest_people_decide_whether_first_likes_tell_more(town, monkeypatc
     )
     (tmp_path / "places.csv").write_text("user,item,timestamp\np1,i1,3\np1,i2,4")
     assert fitting.read_people(tmp_path / "places.csv", catalogue.rows).times is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_scored_quickly_is_what_is_scored_plainly(seed: int) -> None:
+    """Items known and new, against every product written out: vectors that their leading components stand for in full
+    (rank 24 in 200 numbers), attribute values that several share, texts that repeat others."""
+    from snowmelt.retrieval.fusion import standardise
+    from snowmelt.retrieval.learned import DEFAULT, OWN, STRANGE, Learned, fit_behaviour
+    from snowmelt.retrieval.lexical import Lexical
+    from snowmelt.retrieval.transfer import _hats, content
+
+    dice = np.random.default_rng(seed)
+    count, known = 60, np.sort(dice.permutation(60)[:42])
+    vectors = (dice.standard_normal((count, 24)) @ dice.standard_normal((24, 200))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    told = [{"kind": tuple(dice.choice(list("abcdef"), 2)), "year": float(dice.integers(9))} for _ in range(count)]
+    texts = [" ".join(dice.choice([f"w{i}" for i in range(40)], 12)) for _ in range(count)]
+    X = sparse.csr_matrix((dice.random((90, count)) < 0.15).astype(np.float32))
+    own, lexical = content(vectors, told, Lexical(texts)), Lexical(texts)
+    learned = Learned(own, fit_behaviour(X, known, seed), {"known": DEFAULT, "new": STRANGE})
+    rows = np.sort(dice.choice(known, 4, replace=False))
+    found = learned.of_person(rows.tolist())
+    spoken = {
+        "dense": (vectors @ vectors[rows].T), "bm25": lexical.alike(rows.tolist()),
+        "attributes": (own.values.toarray() @ own.values[rows].toarray().T).mean(axis=1),
+        "familiarity": np.zeros(count),
+    }  # fmt: skip
+    for one, row in enumerate(rows):
+        cosine = spoken["dense"][:, one]
+        spoken["dense"][:, one] = cosine.mean() + (cosine - cosine.mean()) * lexical.own([int(row)])
+    spoken["dense"] = spoken["dense"].max(axis=1)
+    liked = sparse.csr_matrix((np.ones(4, np.float32), rows, [0, 4]), shape=(1, count))
+    signals = {n: v[0] for n, v in learned.behaviour.signals(liked[:, known]).items()}
+    signals |= {n: standardise(v[known]) for n, v in spoken.items()}
+    weights, new = DEFAULT.at(4), np.setdiff1d(np.arange(count), known)
+    total = np.sum([weights[n] * v for n, v in signals.items()], axis=0)
+    numbers = 0.5 * np.hstack([own.numbers, _hats(own.numbers[:, 0])])
+    table = np.hstack([np.ones((count, 1)), vectors, numbers, own.values.toarray()])
+    ridge = np.diag([1e-3, *[10.0] * (table.shape[1] - 1)])
+    mapped = table[new] @ np.linalg.inv(table[known].T @ table[known] + ridge) @ table[known].T
+    weights = STRANGE.at(4)
+    wanted = sum(weights[n] * standardise(mapped @ v) for n, v in signals.items() if n not in OWN)
+    wanted = wanted + sum(weights[n] * standardise(v[new]) for n, v in spoken.items())
+    plain = np.zeros(count)
+    plain[known] = total
+    plain[new[np.argsort(wanted)]] = np.sort(mapped @ total)
+    quick = np.sum(list(found.values()), axis=0)
+    np.testing.assert_allclose(quick, plain, atol=2e-3)
+    assert np.argsort(-quick)[:10].tolist() == np.argsort(-plain)[:10].tolist()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from snowmelt.retrieval.lexical import Lexical, said_once, tokenise
+from snowmelt.retrieval.lexical import COPY, Lexical, fading, said_once, tokenise
 
 TEXTS = [
     "A robot learns to paint",
@@ -116,3 +116,24 @@ def test_a_copy_under_another_title_gains_nothing_and_a_variant_all(tmp_path: Pa
     signals = content(vectors, [{}] * len(texts), lexical).signals(liked)
     assert np.allclose(signals["bm25"], [lexical.alike([0]), lexical.alike([5])], atol=1e-5)
     assert signals["dense"][0, 2] < 0.3 and signals["dense"][0, 0] == 1
+
+
+def test_copies_are_found_by_their_rarest_words_as_by_all_of_them() -> None:
+    dice = np.random.default_rng(3)
+    words = np.array([f"w{i}" for i in range(60)])
+    own = [" ".join(dice.choice(words, 20, p=np.linspace(60, 1, 60) / np.linspace(60, 1, 60).sum())) for _ in range(40)]
+    texts = own + [" ".join(one.split()[:cut]) for one in own for cut in (5, 9, 14)]
+    lexical, met = Lexical(texts), 0
+    _, items, ends = lexical.by_word
+    for row in range(len(texts)):
+        mine, weights = lexical._weights(row)
+        said, shared = np.zeros(len(texts)), np.zeros(len(texts))
+        for word, weight in zip(mine, weights / weights.sum(), strict=True):
+            said[items[ends[word] : ends[word + 1]]] += weight
+            if word in lexical.first[row]:
+                shared += weight * (lexical.first == word).any(axis=1)
+        title = sum(w for word, w in zip(mine, weights / weights.sum(), strict=True) if word in lexical.first[row])
+        left = np.where(said > COPY, fading(said, shared / title), 1)
+        np.testing.assert_allclose(lexical.own([row]), left, atol=1e-4)
+        met += int((left < 1).sum())
+    assert met > 100

@@ -76,7 +76,9 @@ class Rooms:
         catalogue = Catalogue.open(directory, hosted_embedder(directory))
         catalogue = replace(catalogue, embedder=RememberingEmbedder(catalogue.embedder))
         _through(self._chroma, catalogue)
-        return _room(name, directory, Recommender(catalogue, self._model))
+        recommender = Recommender(catalogue, self._model)
+        _ = recommender.vocabulary  # or the first conversation waits for it
+        return _room(name, directory, recommender)
 
     @property
     def all(self) -> list[Room]:
