@@ -13,6 +13,7 @@ from snowmelt.agent import Recommender
 from snowmelt.agent.types import Conversation, Profile, Update
 from snowmelt.agent.understanding import Vocabulary, apply, named_items, understand
 from snowmelt.agent.understanding.numerals import line_of
+from snowmelt.agent.understanding.reading import LONGEST
 from snowmelt.agent.understanding.text import key_of, tokenise
 from snowmelt.retrieval.catalogue import Catalogue, build
 
@@ -393,3 +394,12 @@ def test_a_long_title_of_a_shop_is_its_item_alone(films: Catalogue, tmp_path: Pa
         for number, title in enumerate(titles):
             update = read(said.format(title), shop)
             assert [e.item_id for e in update.likes] == [str(number)] and not update.constraints, (said, title)
+
+
+def test_what_a_message_costs_does_not_grow_with_its_square(film: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, queries = [], film.catalogue.embedder.queries
+    monkeypatch.setattr(film.catalogue.embedder, "queries", lambda texts: asked.extend(texts) or queries(texts))
+    for unit in ('"K1/2 ', "min I love '", "的less than K", "I love Amélie and "):
+        asked.clear()
+        read((unit * 2000)[:LONGEST], film)
+        assert sum(map(len, asked)) < 40_000, unit  # characters embedded; 660,000 before there was a limit

@@ -27,6 +27,7 @@ _CUES = ("like", "dislike", "exclude", "must", "want", "seen", "neutral", "hedge
 ORDERS: tuple[Command | None, ...] = (None, "skip", "show", "more", "why", "start_over", "about_me")
 ORDERED = 0.7  # how likely a command must be; leave-one-author-out: held 15 of 22 found, none wrong
 LONGEST_ORDER = 120  # characters
+AROUND, MOST = 150, 64  # characters to each side of a mention, mentions of a message: what made-up messages may cost
 _MARKS = frozenset(".!?;\n。！？；…,，、:：")
 SCALE = 3.0  # of the sentence vectors (length 1) against the other features (0 to 1)
 # By how much another class must be likelier than what the cues say, by both; by leave-one-author-out over all labelled
@@ -55,7 +56,7 @@ def pieces(w: Words, mention: Mention, goods: bool) -> tuple[str, str, str]:
     left = w.message[w.words[start].start : w.words[mention.start].start]
     right = w.message[w.words[mention.end - 1].end : w.words[end - 1].end]
     after = w.said(*bounds(w, end, end + 1)) if end < w.sentence(mention.start)[1] else ""
-    return left + mask + right, after, said
+    return left[-AROUND:] + mask + right[:AROUND], after[:AROUND], said[:AROUND]
 
 
 def signs(
@@ -160,10 +161,11 @@ def weighed(
     Left alone: the `pointed`, places in a list, and a mention that is the whole message.
     """
     embedder, matrix = weights()
+    mentions = mentions[:MOST]
     if not mentions or not _embeds(vocabulary, embedder):
         return
     goods = "money" in columns(vocabulary.schema) or not any(r == "person" for r in vocabulary.roles.values())
-    scores = features(w, mentions, vocabulary, told, loose) @ matrix
+    scores = features(w, mentions, vocabulary, told[:MOST], loose[:MOST]) @ matrix
     scores = np.exp(scores - scores.max(1, keepdims=True))
     for mention, chances in zip(mentions, scores / scores.sum(1, keepdims=True), strict=True):
         said, likely = CLASS_OF[mention.state], CLASSES[int(chances.argmax())]
