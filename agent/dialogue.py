@@ -12,7 +12,15 @@ from snowmelt.agent.belief import Grounds, Together
 from snowmelt.agent.lead import phrased
 from snowmelt.agent.notes import acknowledged, warnings
 from snowmelt.agent.onboarding import MOST
-from snowmelt.agent.questions import answered, as_update, grounds_of, leaning, limits_question, next_question
+from snowmelt.agent.questions import (
+    about_taste,
+    answered,
+    as_update,
+    grounds_of,
+    leaning,
+    limits_question,
+    next_question,
+)
 from snowmelt.agent.types import LONGEST, Conversation, Profile, Question, Reply, Turn, Update
 from snowmelt.agent.understanding import apply, filled, understand
 from snowmelt.agent.understanding.feedback import relative
@@ -108,7 +116,7 @@ def hear(recommender: "Recommender", conversation: Conversation, text: str) -> H
         if recommender.llm is not None and recommender.llm.writes_well:
             update = filled(update, text, recommender.vocabulary, conversation, recommender.llm)
         update = relative(text, update, conversation, recommender.vocabulary)
-        if conversation.question is not None and conversation.question.kind == "open":
+        if conversation.question is not None and about_taste(conversation.question, text):
             update = leaning(update)
     if passed:
         conversation = conversation.model_copy(update={"declined": (*conversation.declined, *passed)})

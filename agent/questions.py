@@ -30,6 +30,9 @@ _LEADING = re.compile(
     r"^(?:i (?:really )?(?:like|love|d pick|would pick|prefer|choose|loved|liked)|definitely|maybe|probably|the|我(?:更)?(?:喜欢|选|要|想要)|选|喜欢)\s*",  # noqa: E501
     re.IGNORECASE,
 )
+_HABIT = re.compile(
+    r"\b(?:usually|generally|normally|mostly|mainly|often|in general)\b|一般|通常|平时|大多|经常", re.IGNORECASE
+)
 _PLACES = {
     "first": 1,
     "second": 2,
@@ -180,6 +183,12 @@ def as_update(picked: tuple[Option, ...], evidence: str, liked: bool = True) -> 
         Entry(text=o.value or o.text, item_id=o.item_id, attribute=o.attribute, evidence=evidence) for o in picked
     )
     return leaning(Update(likes=entries)) if liked else Update(dislikes=entries)
+
+
+def about_taste(question: Question, text: str) -> bool:
+    """Does the answer tell what somebody likes in general? Asked what it must or must not be, people say what they want
+    now, unless they speak of a habit."""
+    return question.kind == "open" and (not question.about.startswith("limits:") or bool(_HABIT.search(text)))
 
 
 def leaning(update: Update) -> Update:

@@ -16,7 +16,7 @@ from snowmelt.agent.belief import (
     ratios,
 )
 from snowmelt.agent.onboarding import MOST, choose
-from snowmelt.agent.questions import LEANING, answered, as_update, grounds_of, next_question
+from snowmelt.agent.questions import LEANING, about_taste, answered, as_update, grounds_of, next_question
 from snowmelt.agent.types import Conversation, Option, Profile, Question
 from snowmelt.agent.understanding import Vocabulary
 from snowmelt.retrieval.catalogue import Catalogue
@@ -77,6 +77,19 @@ def test_a_question_gains_more_when_less_is_known(world: Grounds) -> None:
 def test_an_answer_about_taste_is_a_leaning() -> None:
     update = as_update((Option(text="warm", attribute="moods"), Option(text="Alien", item_id="a")), "warm, Alien")
     assert [e.strength for e in update.likes] == [LEANING, 1.0]
+
+
+def test_a_wish_in_answer_to_the_limits_counts_in_full() -> None:
+    limits = Question(kind="open", about="limits:year,moods", text="?")
+    taste = Question(kind="open", about="open", text="?")
+    for text, habit in (
+        ("something warm", False),
+        ("要温暖一点的", False),
+        ("I usually like comedies", True),
+        ("平时看喜剧", True),
+    ):
+        assert about_taste(limits, text) == habit and about_taste(taste, text)
+    assert not about_taste(Question(kind="attribute", about="attribute:moods", text="?"), "I usually like warm ones")
 
 
 def test_nothing_is_asked_twice_and_it_ends(world: Grounds) -> None:
