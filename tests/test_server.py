@@ -273,6 +273,19 @@ def test_every_answer_is_guarded(service: Running) -> None:
             assert "set-cookie" not in headers and len(headers["x-request-id"]) >= 8
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [("[", None, 421), ("[::1", None, 421), ("localhost@evil.example", None, 421), ("localhost", "http://[", 403)],
+)
+def test_a_name_that_is_no_address_is_refused_like_any_other(
+    service: Running, host: str, origin: str | None, status: int
+) -> None:
+    more = {"Origin": origin} if origin else {}
+    with service.client() as nobody:
+        answer = nobody.post("/v1/people", headers={"Host": host, **more})
+    assert answer.status_code == status and "content-security-policy" in answer.headers
+
+
 def filled(spec: dict[str, Any], conversation_: str, person: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Every operation of the OpenAPI document with another person's ids in it and its first example as the body."""
     for path, methods in spec["paths"].items():

@@ -5,7 +5,7 @@ import re
 import secrets
 import time
 import traceback
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from snowmelt.agent.service import problems
 from snowmelt.agent.service.metrics import Metrics
@@ -84,11 +84,13 @@ class Outermost:
 
     def _refused(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
-        if not self._any_host and (urlsplit(f"//{host}").hostname or "") not in LOCAL_HOSTS:
+        named, origin = _split(f"//{host}"), headers.get("origin")
+        if not self._any_host and (named is None or named.hostname not in LOCAL_HOSTS):
             return 421, "This service answers to localhost only."
-        origin = headers.get("origin")
-        if origin is not None and scope["method"] not in ("GET", "HEAD") and urlsplit(origin).netloc != host:
-            return 403, "Another site's page may not call this service."
+        if origin is not None and scope["method"] not in ("GET", "HEAD"):
+            page = _split(origin)
+            if page is None or page.netloc != host:
+                return 403, "Another site's page may not call this service."
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:12]) > LARGEST:
             return 413, _TOO_LARGE
@@ -100,6 +102,14 @@ class Outermost:
         if self._tls:
             found["Strict-Transport-Security"] = "max-age=31536000"
         return [(k.lower().encode(), v.encode()) for k, v in found.items()]
+
+
+def _split(address: str) -> SplitResult | None:
+    """None for what is no address ("http://[")."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return None
 
 
 async def _problem(send: Send, id_: str, status: int, detail: str) -> None:
