@@ -28,7 +28,8 @@ from snowmelt.evals.audit.subject import Person, Subject
 TOP = 3
 REACH = (TOP, DEPTH - 1)  # places of items that are attacked: below the top, within what the model is asked about
 BOUNDS = (0, 1, 3, BOUND, 10, DEPTH)
-TARGETS = {"top3_lift": "<= 0.01", "ndcg_loss": "<= 0.02", "false_positives": "<= 0.01"}
+LIFTS = ("top3_lift", "top3_lift_titles_default", "top3_lift_titles_letters", "top3_lift_titles_listwise")
+TARGETS = {**dict.fromkeys(LIFTS, "<= 0.01"), "ndcg_loss": "<= 0.02", "false_positives": "<= 0.01"}
 
 
 def measure(subject: Subject) -> Part:
