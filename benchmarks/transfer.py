@@ -44,7 +44,7 @@ def domains_of(data: Dataset, seed: int) -> dict[str, Domain]:
         likes = train.likes[:, rows].tocsr()
         people = np.flatnonzero(np.diff(likes.indptr))
         titles = [str(train.records[r]["title"]) for r in rows]
-        texts = Lexical([train.texts[r] for r in rows])
+        texts = Lexical([train.texts[r] for r in rows], titles)
         own = content(vectors[rows], [told[r] for r in rows], texts)
         found[name] = Domain(name, titles, titles, own, likes[people], [f"{data.name} {p}" for p in people])
     return found

@@ -36,7 +36,7 @@ class _Learned:
         self.train, self.domains = train, np.array(domains, object)
         several = len(set(domains)) > 1
         heard = known.trusted if known is not None else None
-        texts = content(_vectors(train), told, Lexical(train.texts), heard)
+        texts = content(_vectors(train), told, _lexical(train), heard)
         times = liked_times(train) if train.settings.get("revealed") == "first" and train.has_clock else None
         learned = fit(train.likes, texts, train.seed, domains if several else None, times=times)
         names = str(train.settings.get("without", ""))
@@ -74,7 +74,7 @@ class _Scene:
 
     def __init__(self, train: Train, known: Familiarity | None) -> None:
         self.train, self.known, self.vectors = train, known, _vectors(train)
-        self.lexical = Lexical(train.texts)
+        self.lexical = _lexical(train)
         self.sample = ranking.sample(len(train.ids))
         self.without = set(str(train.settings.get("without", "")).split("+"))
 
@@ -107,6 +107,10 @@ def liked_times(train: Train) -> Any:
 def _vectors(train: Train) -> NDArray[np.float32]:
     """Of everything that is told of an item, as the product embeds it."""
     return item_vectors(replace(train, settings={**train.settings, "text": "all"}))
+
+
+def _lexical(train: Train) -> Lexical:
+    return Lexical(train.texts, [str(record["title"]) for record in train.records])
 
 
 def _scorer(train: Train, known: Familiarity | None) -> Scorer:

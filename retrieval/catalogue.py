@@ -97,7 +97,7 @@ class Catalogue:
 
     @cached_property
     def lexical(self) -> Lexical:
-        return Lexical.load(self.folder / "bm25")
+        return Lexical.load(self.folder / "bm25", self.titles)
 
     @cached_property
     def columns(self) -> Columns:

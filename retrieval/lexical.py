@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from snowmelt.retrieval.fusion import spread
 
 _CJK_RANGES = "぀-ヿ㐀-鿿가-힯"
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
@@ -30,6 +31,11 @@ FIRST = 12  # words that stand for an item's title, whatever the fields are call
 # words in 95 of 100 cases (amazon-office, lastfm-hetrec, redial), two items at random in 2.
 COPY = 0.4
 RARE = 0.75  # share of a text by which its copies are found: its rarest words, of which they have COPY - 1 + RARE
+# Titles of so many tokens say what a thing is, not only what it is called: words that two of them share count TITLED
+# times more. Without behaviour, warm people, NDCG@10 at 1, 3, 5 likes: amazon-office (12 words) 0.085 -> 0.093,
+# 0.111 -> 0.129, 0.089 -> 0.112; news (11) no difference (122 people); films (3) nothing; artists (2) lost a third.
+LONG_TITLE, TITLED = 8, 4.0
+TITLES = 2000  # that tell how long they are
 FIRST_WORDS = "first.npy"  # beside the files of bm25s
 _NOTHING = np.empty(0, np.int64), np.empty(0, np.float32)
 
@@ -92,9 +98,10 @@ class Lexical:
     """BM25 (bm25s, Lucene's variant: k1 1.5, b 0.75) over texts in row order.
 
     `first` int32 [items, FIRST]: the distinct first words of each text, then 0, the word "" that counts for nothing.
+    `titled`: how much more shared first words count when items are compared, as far as the items' titles are known.
     """
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], titles: Sequence[str] = ()) -> None:
         import bm25s
 
         vocabulary: dict[str, int] = {"": 0}  # bm25s refuses an empty vocabulary and an empty document
@@ -110,6 +117,7 @@ class Lexical:
         self._index.vocab_dict = vocabulary
         self.count = len(documents)
         self.first = np.array(first, np.int32).reshape(self.count, FIRST)
+        self.titled = _titled(titles)
 
     def save(self, folder: Path) -> None:
         """Arrays and JSON, no pickle."""
@@ -117,7 +125,7 @@ class Lexical:
         np.save(folder / FIRST_WORDS, self.first)
 
     @classmethod
-    def load(cls, folder: Path) -> "Lexical":
+    def load(cls, folder: Path, titles: Sequence[str] = ()) -> "Lexical":
         """What `save` wrote; arrays stay on disk until a query reads them."""
         import bm25s
 
@@ -125,6 +133,7 @@ class Lexical:
         self._index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
         self.count = self._index.scores["num_docs"]
         self.first = np.load(folder / FIRST_WORDS, mmap_mode="r")
+        self.titled = _titled(titles)
         return self
 
     def scores(self, query: str) -> NDArray[np.float32]:
@@ -146,6 +155,18 @@ class Lexical:
         return np.asarray(index["data"]), np.asarray(index["indices"]), np.asarray(index["indptr"])
 
     @cached_property
+    def heads(self) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
+        """The same of words that are among an item's first, times `titled`."""
+        data, items, ends = self.by_word
+        words = np.repeat(np.arange(self.words, dtype=np.int32), np.diff(ends))
+        kept = np.zeros(len(items), bool)
+        for place in range(FIRST):
+            kept |= self.first[items, place] == words
+        kept &= words > 0
+        counts = np.bincount(words[kept], minlength=self.words)
+        return np.float32(self.titled) * data[kept], items[kept], np.concatenate([[0], np.cumsum(counts)])
+
+    @cached_property
     def by_item(self) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
         """The same by item: csr arrays (data, words, indptr [items + 1]), without the word "", whose weight is 0."""
         data, items, ends = self.by_word
@@ -156,18 +177,22 @@ class Lexical:
 
     def alike(self, rows: Sequence[int], own: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """How much every item shares with the items `rows`, float32 [items]: BM25 with their words as the query, a word
-        counting for each of them, by the root of its weight there. (Beside the plain query on validation people, 5
-        likes: ml-100k 0.167 against 0.155, lastfm-hetrec 0.220 against 0.213, redial's new films 0.35 against 0.29.)
+        counting for each of them, by the root of its weight there, and shared first words by `titled` more. (Beside the
+        plain query on validation people, 5 likes: ml-100k 0.167 against 0.155, lastfm-hetrec 0.220 against 0.213,
+        redial's new films 0.35 against 0.29.)
 
         `own`: what `own(rows)` says, if it is known already."""
-        data, items, ends = self.by_word
-        query, found = np.zeros(self.words, np.float32), np.zeros(self.count, np.float32)
+        wanted, found = np.zeros((2, self.words), np.float32), np.zeros(self.count, np.float32)
         for row in rows:
             words, weights = self._weights(row)
-            query[words] += weights
-        for word in np.flatnonzero(query):
-            here = slice(ends[word], ends[word + 1])
-            found[items[here]] += query[word] * data[here]
+            wanted[0, words] += weights
+            head = np.isin(words, self.first[row])
+            wanted[1, words[head]] += weights[head]
+        for query, lists in zip(wanted, (self.by_word, self.heads) if self.titled else (self.by_word,), strict=False):
+            data, items, ends = lists
+            for word in np.flatnonzero(query):
+                here = slice(ends[word], ends[word + 1])
+                found[items[here]] += query[word] * data[here]
         return found * (self.own(rows) if own is None else own)
 
     def own(self, rows: Sequence[int]) -> NDArray[np.float32]:
@@ -237,3 +262,8 @@ class Lexical:
             least = -np.partition(-scores[rows], k - 1)[k - 1] if k else np.inf
             rows = rows[scores[rows] >= least]
         return [int(r) for r in rows[np.argsort(-scores[rows], kind="stable")][:k]]
+
+
+def _titled(titles: Sequence[str]) -> float:
+    some = [len(tokenise(titles[row])) for row in spread(len(titles), TITLES)] if len(titles) else [0]
+    return TITLED if np.median(some) >= LONG_TITLE else 0.0

@@ -33,9 +33,10 @@ class Content:
     """Items as numbers, in row order. `vectors` float32 [items, dim], length 1; `leading` float32 [items, at most
     LEADING], kept column by column, the same turned so that products of rows are kept as well as so few numbers can;
     `values` csr float32 [items, values], an item's attribute values weighted by rarity, length 1 or empty; `numbers`
-    float32 [items, numeric], standardised. `bm25` csr float32 [items, words]: BM25's weights; `texts`, `places`: where
-    they come from, and the row of each item there (-1: none). `familiarity` float32 [items]: how well
-    known a language model takes an item to be, 0 where none was asked.
+    float32 [items, numeric], standardised. `bm25` csr float32 [items, words]: BM25's weights, and once more those of
+    first words where titles are long (`Lexical.titled`); `texts`, `places`: where they come from, and the row of each
+    item there (-1: none). `familiarity` float32 [items]: how well known a language model takes an item to be, 0 where
+    none was asked.
     """
 
     vectors: Floats
@@ -141,7 +142,7 @@ def content(
     vectors: Floats, attributes: Sequence[Mapping[str, Any]], lexical: Lexical, familiarity: Floats | None = None
 ) -> Content:
     """`attributes`: one mapping an item (lists or tuples of strings, strings, numbers); other kinds are left out."""
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import csc_matrix, csr_matrix, hstack
 
     names: dict[tuple[str, str], int] = {}
     rows, columns = [], []
@@ -170,6 +171,10 @@ def content(
         numbers = np.where(known, (numbers - mean) / np.maximum(spread, 1e-9), 0).astype(np.float32)
     known_to_model = np.zeros(len(attributes), np.float32) if familiarity is None else familiarity
     bm25 = csr_matrix(lexical.by_item, shape=(len(attributes), lexical.words))
+    if lexical.titled:  # as words of their own: the product of an entry's root and an entry is `titled` times theirs
+        data, items, ends = lexical.heads
+        heads = csc_matrix((data / np.cbrt(lexical.titled), items, ends), shape=bm25.shape)
+        bm25 = hstack([bm25, heads], "csr", np.float32)
     vectors = np.asarray(vectors, np.float32)
     return Content(
         vectors, leading(vectors), values, numbers, np.asarray(known_to_model, np.float32), bm25, lexical,

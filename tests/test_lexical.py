@@ -137,3 +137,25 @@ def test_copies_are_found_by_their_rarest_words_as_by_all_of_them() -> None:
         np.testing.assert_allclose(lexical.own([row]), left, atol=1e-4)
         met += int((left < 1).sum())
     assert met > 100
+
+
+def test_words_that_long_titles_share_count_more(tmp_path: Path) -> None:
+    """A name says nothing of a thing (artists), a shop's title all: the item with the like's title words, or the one
+    with the words of its description."""
+    names = (
+        "black gel pens fine point pack of ten",
+        "blue gel pens broad point box of five",
+        "a stapler of steel here",
+    )
+    texts = [
+        f"{names[0]}. for offices and schools, made to last, smooth and quick",
+        f"{names[1]}. something else is written of these entirely today",
+        f"{names[2]}. and more is told so that a title ends now, for offices and schools, made to last",
+        *(f"thing number {i} of many others in a long list of goods" for i in range(20)),
+    ]
+    short, long = ["pens", "pens", "stapler", *["thing"] * 20], [*names, *texts[3:]]
+    plain, titled = Lexical(texts, short).alike([0]), Lexical(texts, long).alike([0])
+    assert plain[2] > plain[1] and titled[1] > titled[2]
+    assert (Lexical(texts).alike([0]) == plain).all(), "nothing is known of the titles"
+    Lexical(texts, long).save(tmp_path)
+    assert Lexical.load(tmp_path, long).alike([0]) == pytest.approx(titled)
