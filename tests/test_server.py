@@ -209,6 +209,13 @@ def test_recommend_is_stateless_and_takes_many(service: Running) -> None:
         assert all(r["item"]["attributes"]["runtime"] <= 100 for r in one["recommendations"])
 
 
+def test_a_batch_that_would_keep_the_processor_busy_is_refused(service: Running) -> None:
+    with service.client() as backend:
+        profiles = [{"likes": [f"{n} " + "rain " * 90 for n in range(150)]}] * 2
+        answer = backend.post("/v1/recommend/batch", json={"profiles": profiles})
+        assert answer.status_code == 422 and "100000 characters" in answer.text and "rain" not in answer.text
+
+
 def test_items_are_paged_and_found(service: Running) -> None:
     with service.client() as backend:
         assert [c["name"] for c in backend.get("/v1/catalogues").json()["catalogues"]] == ["films", "small"]

@@ -10,6 +10,7 @@ from snowmelt.agent.types import Profile, Recommendation, Reply
 from snowmelt.retrieval.items import Item
 
 MOST_TEXT, MOST_PROFILES, MOST_ITEMS = 2000, 100, 50
+MOST_LIKED = 100_000  # characters of a batch, as of the longest profile: each is embedded, 4 s of processor time in all
 
 Short = Annotated[str, StringConstraints(max_length=500)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -113,6 +114,13 @@ class BatchIn(In):
     profiles: list[ProfileIn] = Field(min_length=1, max_length=MOST_PROFILES)
     limit: Limit = 5
     after: AfterIn = AfterIn()
+
+    @model_validator(mode="after")
+    def _short(self) -> "BatchIn":
+        entries = [e for p in self.profiles for e in (*p.likes, *p.dislikes)]
+        if sum(len(e if isinstance(e, str) else e.text) for e in entries) > MOST_LIKED:
+            raise ValueError(f"profiles: their likes and dislikes have more than {MOST_LIKED} characters in all")
+        return self
 
 
 class FeedbackIn(In):
