@@ -17,10 +17,10 @@ Sparse = Any  # scipy.sparse.csr_matrix, which is imported where it is needed
 
 LONGEST_VALUE = 60  # characters of a text attribute up to which it is a value, not prose
 MOST_VALUES = 500  # attribute values that are features of the map: the most frequent
-# Numbers that stand for a vector: its leading principal components. A cosine of 512 numbers with each of 100,000 items
-# takes 40 ms for ten likes, and the map's ridge shrinks what lies beyond away (evals/README.md: the same NDCG@10).
-LEADING = 128
-NEAREST = 64  # of these that say how near an item is to a like
+# In a catalogue of more than WHOLE items LEADING principal components stand for a vector in the map, NEAREST of them in
+# cosines: with 512 numbers of each of 100,000 items ten likes take 40 ms, the map as much. It costs new artists 0.01 of
+# NDCG@10, and nothing where people know the items (evals/README.md).
+WHOLE, LEADING, NEAREST = 20_000, 128, 64
 # Of a number, in standard deviations: films of one time are liked by the same people, so a line through the years says
 # little (docs/results.md: without a model the map of new films 0.194 -> 0.240).
 BENDS = np.arange(-3, 3.1, 0.5)
@@ -30,8 +30,8 @@ BLOCK = 64  # people whose likes are compared with the catalogue at a time
 
 @dataclass(frozen=True)
 class Content:
-    """Items as numbers, in row order. `vectors` float32 [items, dim], length 1; `leading` float32 [items, at most
-    LEADING], kept column by column, the same turned so that products of rows are kept as well as so few numbers can;
+    """Items as numbers, in row order. `vectors` float32 [items, dim], length 1; `leading`: the same, or in
+    large catalogues float32 [items, LEADING], turned so that products of rows are kept as well as so few numbers can;
     `values` csr float32 [items, values], an item's attribute values weighted by rarity, length 1 or empty; `numbers`
     float32 [items, numeric], standardised. `bm25` csr float32 [items, words]: BM25's weights, and once more those of
     first words where titles are long (`Lexical.titled`); `texts`, `places`: where they come from, and the row of each
@@ -50,9 +50,11 @@ class Content:
 
     def at(self, rows: NDArray[np.integer]) -> "Content":
         """The same of these items alone (a copy)."""
+        vectors = self.vectors[rows]
+        leading = vectors if self.leading is self.vectors else np.asfortranarray(self.leading[rows])
         return Content(
-            self.vectors[rows], np.asfortranarray(self.leading[rows]), self.values[rows], self.numbers[rows],
-            self.familiarity[rows], self.bm25[rows], self.texts, self.places[rows],
+            vectors, leading, self.values[rows], self.numbers[rows], self.familiarity[rows], self.bm25[rows],
+            self.texts, self.places[rows],
         )  # fmt: skip
 
     def signals(self, liked: Sparse, among: "Content | None" = None) -> dict[str, Floats]:
@@ -65,6 +67,7 @@ class Content:
         from scipy.sparse import csr_matrix
 
         among = among or self
+        near = None if self.leading is self.vectors else NEAREST
         count = np.diff(liked.indptr)
         dense = np.zeros((liked.shape[0], len(among.vectors)), np.float32)
         own: dict[int, tuple[Rows, Floats]] = {}
@@ -73,11 +76,11 @@ class Content:
             items, place = np.unique(part.indices, return_inverse=True)
             some = np.flatnonzero(np.diff(part.indptr))  # reduceat wants no empty runs
             if len(some):
-                cosine = self.leading[items, :NEAREST] @ among.leading[:, :NEAREST].T
+                cosine = self.leading[items, :near] @ among.leading[:, :near].T
                 for like, item in enumerate(items):
-                    near, left = own[int(item)] = among.repeating(int(self.places[item]))
-                    mean = cosine[like].mean() if len(near) else 0.0
-                    cosine[like, near] = mean + (cosine[like, near] - mean) * left
+                    same, left = own[int(item)] = among.repeating(int(self.places[item]))
+                    mean = cosine[like].mean() if len(same) else 0.0
+                    cosine[like, same] = mean + (cosine[like, same] - mean) * left
                 if len(some) == 1:  # reduceat takes ten times as long
                     dense[start + some] = cosine.max(axis=0)
                 else:
@@ -182,14 +185,15 @@ def content(
     )  # fmt: skip
 
 
-def leading(vectors: Floats, most: int = LEADING) -> Floats:
-    """`vectors` [items, dim] along their `most` principal axes (about the origin), [items, min(dim, most)]: of all
-    such tables the one whose products of rows are nearest to those of `vectors` (Eckart and Young 1936)."""
-    if vectors.shape[1] <= most:
-        return np.asfortranarray(vectors)
+def leading(vectors: Floats) -> Floats:
+    """`vectors` [items, dim], if they are at most WHOLE or short; else along their LEADING principal axes (about the
+    origin), [items, LEADING], in columns: of all such tables the one whose products of rows are nearest to those of
+    `vectors` (Eckart and Young 1936)."""
+    if len(vectors) <= WHOLE or vectors.shape[1] <= LEADING:
+        return vectors
     some = vectors[spread(len(vectors), SAMPLE)]
     _, axes = np.linalg.eigh((some.T @ some).astype(np.float64))
-    return np.asfortranarray(vectors @ axes[:, : -most - 1 : -1].astype(np.float32))
+    return np.asfortranarray(vectors @ axes[:, : -LEADING - 1 : -1].astype(np.float32))
 
 
 def extended(content: Content, vectors: Floats) -> Content:

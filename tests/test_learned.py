@@ -222,15 +222,18 @@ def test_the_latest_people_decide_whether_first_likes_tell_more(town, monkeypatc
     assert fitting.read_people(tmp_path / "places.csv", catalogue.rows).times is None
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_what_is_scored_quickly_is_what_is_scored_plainly(seed: int) -> None:
-    """Items known and new, against every product written out: vectors that their leading components stand for in full
-    (rank 24 in 200 numbers), attribute values that several share, texts that repeat others."""
+@pytest.mark.parametrize(("seed", "whole"), [(0, 20_000), (1, 20_000), (2, 10), (3, 10)])
+def test_what_is_scored_quickly_is_what_is_scored_plainly(seed: int, whole: int, monkeypatch) -> None:
+    """Items known and new, against every product written out, of a small catalogue and of one that counts as large:
+    vectors that their leading components stand for in full (rank 24 in 200 numbers), attribute values that several
+    share, texts that repeat others."""
+    from snowmelt.retrieval import transfer
     from snowmelt.retrieval.fusion import standardise
     from snowmelt.retrieval.learned import DEFAULT, OWN, STRANGE, Learned, fit_behaviour
     from snowmelt.retrieval.lexical import Lexical
     from snowmelt.retrieval.transfer import _hats, content
 
+    monkeypatch.setattr(transfer, "WHOLE", whole)
     dice = np.random.default_rng(seed)
     count, known = 60, np.sort(dice.permutation(60)[:42])
     vectors = (dice.standard_normal((count, 24)) @ dice.standard_normal((24, 200))).astype(np.float32)
@@ -240,6 +243,7 @@ def test_what_is_scored_quickly_is_what_is_scored_plainly(seed: int) -> None:
     X = sparse.csr_matrix((dice.random((90, count)) < 0.15).astype(np.float32))
     titles = texts if seed % 2 else ["short"] * count  # long titles count once more
     own, lexical = content(vectors, told, Lexical(texts, titles)), Lexical(texts, titles)
+    assert own.leading.shape == (count, 128 if whole < count else 200)
     learned = Learned(own, fit_behaviour(X, known, seed), {"known": DEFAULT, "new": STRANGE})
     rows = np.sort(dice.choice(known, 4, replace=False))
     found = learned.of_person(rows.tolist())
