@@ -40,6 +40,9 @@ COST = 0.0001  # of NDCG, a second: a question that is expected to gain less tha
 UNKNOWN = 0.15  # chance of "I don't know"
 POOL = 80  # items that may be asked about
 NEAREST = 20  # of them, where something was asked for in words: no calculators for who wants pencils
+# What a tick of any item is worth to the lists after the next one, of the mean gain of a tick: without it items are asked
+# about that would tell much and are seldom known. Chosen on validation people (evals/README.md).
+LATER = 0.5
 NAMES = 1.5  # things that somebody who is asked openly names
 START = 0.2  # NDCG@10 of a list for somebody unknown, where the belief cannot tell (0.26 on ml-100k)
 LIMITED, KEPT = 0.5, 0.5  # share of people with an unspoken limit, and of items that keep it: guesses
@@ -92,7 +95,8 @@ def choose(
     if listed:
         found = [c for c in found if c.kind != "items"]
     open_ = tuple(name for name in g.limits if name not in told.limited)
-    if open_ and (listed or (len(asked) > 1 and told.empty)) and not any(a.startswith("limits:") for a in asked):
+    waited = len(asked) > 1 and told.empty and g.together is None  # else another group of items tells more
+    if open_ and (listed or waited) and not any(a.startswith("limits:") for a in asked):
         lost = LIMITED * (1 - KEPT) * max(now.worth, START)  # of a list that does not keep the limit
         found.append(Candidate("open", f"limits:{','.join(open_)}", (1 - UNKNOWN) * lost))
     if told.empty and "open" not in asked and g.prior is None:  # else the items to tick invite to name others
@@ -239,9 +243,10 @@ def _items(g: Grounds, told: Told, now: _Now, gone: frozenset[int]) -> list[Cand
     if len(pool) < 4:
         return []
     chance, gain, lists, near = now.likes(pool)
+    later = LATER * float(chance @ gain) / max(float(chance.sum()), 1e-9)
     fresh, picked, total = np.ones(len(pool)), list[int](), list[float]()
     for _ in range(min(ITEMS, len(pool))):
-        value = chance * gain * fresh
+        value = chance * (gain * fresh + later)
         value[picked] = -1
         best = int(value.argmax())
         total.append(float(value[best]))
