@@ -24,6 +24,15 @@ def with_(films: Catalogue, ids: list[str], attribute: str, value: str) -> float
     return float(np.mean(has))
 
 
+def test_what_is_asked_for_in_words_leads_beside_what_is_liked(films: Catalogue) -> None:
+    liked = [Entry(text=t, item_id=f"{t.casefold()}-{y}", evidence=t) for t, y in (("Alien", 1979), ("Aliens", 1986))]
+    wish = said("cooking in a restaurant kitchen")
+    asked, alike, both = (
+        set(order(films, Profile(likes=likes), 5)) for likes in ((wish,), tuple(liked), (*liked, wish))
+    )
+    assert len(asked & both) >= 3 and not alike & asked
+
+
 def test_an_asked_value_comes_first_and_a_disliked_one_last(films: Catalogue) -> None:
     genre = Entry(text="comedy", attribute="genres")
     assert with_(films, order(films, Profile(likes=(genre,))), "genres", "comedy") > 0.9

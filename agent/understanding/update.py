@@ -2,6 +2,8 @@
 
 from snowmelt.agent.types import Constraint, Conversation, Entry, Profile, Removal, Update
 
+FADED, LEAST = 0.6, 0.2  # of the strength with each later wish, and what is left at last
+
 
 def apply(conversation: Conversation, update: Update) -> Conversation:
     """The conversation with `update` in its profiles. The newest word wins: what it displaces goes."""
@@ -36,6 +38,8 @@ def _applied(
     gone = {e.key for e in (*likes, *dislikes)}
     keep_likes = [e for e in profile.likes if e.key not in gone and not _gone(e, update.removed)]
     keep_dislikes = [e for e in profile.dislikes if e.key not in gone and not _gone(e, update.removed)]
+    if any(_asked_for(e) for e in likes):
+        keep_likes = [_faded(e) if _asked_for(e) else e for e in keep_likes]
     dropped = {(r.attribute, r.op) for r in update.removed if r.op}
     kept = tuple(
         c for c in profile.constraints
@@ -49,6 +53,16 @@ def _applied(
             "constraints": _limited(kept, new), "wishes": wishes, "seen": seen,
         }
     )  # fmt: skip
+
+
+def _asked_for(entry: Entry) -> bool:
+    return not (entry.item_id or entry.attribute)
+
+
+def _faded(entry: Entry) -> Entry:
+    """As something else is asked for in words, what was asked for before counts less: one who wanted a chair and now
+    wants pens is shown pens first."""
+    return entry.model_copy(update={"strength": max(FADED * entry.strength, LEAST)})
 
 
 def _gone(entry: Entry, removed: tuple[Removal, ...]) -> bool:
