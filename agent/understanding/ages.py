@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 _CHILD = (
-    r"(?:kids?|children|child|niece|nephew|sons?|daughters?|grand\w+|toddlers?|little ones?|twins|girls?|boys?|cousins?|"
+    r"(?:kids?|children|child|sis|bro|sisters?|brothers?|niece|nephew|sons?|daughters?|grand\w+|toddlers?|little ones?|twins|girls?|boys?|cousins?|"
     r"youngest|oldest|eldest|youngster|godson|goddaughter|lad|lass|hija|hijo|fille|fils|tochter|sohn|figlia|figlio|"
     r"kinder|enfants|bambini|ninos)"
 )
@@ -42,7 +42,7 @@ _SPOKEN_OF = re.compile(
     re.ASCII,
 )
 _WATCHES = re.compile(
-    r"\b(?:for|with|watch\w*|together|both|suitable|suit|something|anything|film|movie|see|need|we|show|join\w*|para|pour|fur|mit|avec|con)\b|看|适合|一起|片|动画|陪|给|带",
+    r"\b(?:for|with|w|watch\w*|together|both|suitable|suit|something|anything|film|movie|see|need|we|show|join\w*|para|pour|fur|mit|avec|con)\b|看|适合|一起|片|动画|陪|给|带",
     re.ASCII,
 )
 _OTHERWISE = re.compile(

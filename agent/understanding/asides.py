@@ -139,7 +139,7 @@ class Corrected:
     spent: tuple[Mention, ...]
 
 
-def corrections(line: str, mentions: Sequence[Mention], before: Profile, vocabulary: Vocabulary) -> Corrected:
+def corrections(w: Words, line: str, mentions: Sequence[Mention], before: Profile, vocabulary: Vocabulary) -> Corrected:
     removed: list[Removal] = []
     spent: list[Mention] = []
     for constraint in lifted(line, before.constraints, vocabulary.schema):
@@ -158,6 +158,13 @@ def corrections(line: str, mentions: Sequence[Mention], before: Profile, vocabul
             ):
                 spent.append(mention)
                 removed += _dropped(mention.match.targets, before)  # type: ignore[union-attr]
+    if _MEANT.search(line):  # "I meant Kiyoshi Kurosawa, not Akira"
+        for mention in mentions:
+            part = f" {key_of(w.said(mention.start, mention.end))} "
+            whole = [e for e in (*before.likes, *before.dislikes) if e.attribute and part in f" {key_of(e.text)} "]
+            if mention.state in ("exclude", "dislike") and mention not in known and len(whole) == 1:
+                spent.append(mention)
+                removed.append(Removal(attribute=whole[0].attribute, text=whole[0].text))
     if _OPTIONAL.search(line):
         for mention in known:
             drops = [r for r in _dropped(mention.match.targets, before) if r.op == "any"]  # type: ignore[union-attr]

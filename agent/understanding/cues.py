@@ -33,10 +33,19 @@ def _table() -> dict[str, str]:
         if kind in ("like", "dislike") and phrase.isascii() and phrase.isalpha() and len(phrase) > 3:
             for form in _inflected(phrase):
                 table.setdefault(form, kind)
+    for phrase, kind in list(table.items()):
+        for short, long in _CONTRACTED:
+            if phrase.startswith(f"{short} ") or f" {short} " in phrase:
+                table.setdefault(f" {phrase} ".replace(f" {short} ", f" {long} ").strip(), kind)
     for verb in words_named("must_be"):
         for modal in phrases_named("must"):
             table.setdefault(key_of(f"{modal} {verb}" if verb.isascii() else f"{modal}{verb}"), "must")
     return table
+
+
+# "I do not care for", "I can not stand": as their short forms
+_VERBS = ("do", "does", "did", "is", "are", "was", "were", "has", "have", "could", "would")
+_CONTRACTED = (("cant", "cannot"), ("cant", "can not"), *((f"{verb}nt", f"{verb} not") for verb in _VERBS))
 
 
 def _inflected(verb: str) -> tuple[str, ...]:

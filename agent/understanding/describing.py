@@ -20,11 +20,13 @@ _FORGOTTEN = re.compile(r"想不起|叫什么|忘了名字|记不得|名字忘|�
 
 
 def described(
-    w: Words, mentions: Sequence[Mention], vocabulary: Vocabulary
+    w: Words, mentions: Sequence[Mention], judged: Sequence[int], vocabulary: Vocabulary
 ) -> list[tuple[int, int, tuple[Target, ...]]]:
-    """(first word, last + 1, candidates: one if clear, several if not) for every description in the message."""
+    """(first word, last + 1, candidates: one if clear, several if not) for every description in the message. `judged`:
+    words from which something is said of what stands before them ("bored me"); a description ends there."""
     found = []
-    spans = [*_english(w), *_chinese(w)]
+    spans = _belonging(w, mentions, judged, vocabulary)
+    spans += [s for s in (*_english(w), *_chinese(w)) if not any(s[0] < b and a < s[1] for a, b, _ in spans)]
     for start, end in _definite(w):
         taken = [(a, b) for a, b, _ in (*spans, *found)]
         if not any(a < end and start < b for a, b in taken) and not any(
@@ -139,13 +141,41 @@ def resolve(text: str, inside: Sequence[Match], vocabulary: Vocabulary, strict: 
     return tuple(vocabulary.item(int(r)) for r in order if best - float(score[r]) < AHEAD)
 
 
+def _belonging(
+    w: Words, mentions: Sequence[Mention], judged: Sequence[int], vocabulary: Vocabulary
+) -> list[tuple[int, int, bool]]:
+    """ "Clouzot's film about the headmaster", "Bong's monster movie", "the Wong Kar-wai with the lovesick cops"."""
+    found = []
+    for m in mentions:
+        if m.match is None or vocabulary.roles.get(m.match.targets[0].attribute or "") != "person":
+            continue
+        name = m.end + (w.punctuation[m.end] == "-" and m.end < len(w.words))
+        end = min([_end(w, name), *(k for k in judged if k >= name)])
+        after = w.texts[name:end]
+        of_them = w.said(m.start, name)[-2:].casefold() in ("'s", "’s")
+        if of_them and len(after) > 1 and _ONE_WORK & set(after):
+            found.append((m.start - (w.texts[m.start - 1 : m.start] == ["the"]), end, True))
+        elif m.start and w.texts[m.start - 1] in ("the", "that") and len(after) > 2 and after[0] in _LINK:
+            found.append((m.start - 1, end, True))
+    return found
+
+
+_MANY = frozenset(["films", "movies", "ones", "books", "things", "shows", "pictures", "products"])
+_ONE_WORK = frozenset(
+    ["film", "movie", "picture", "one", "documentary", "thriller", "comedy", "drama", "book", "story"]
+)
+
+
 def _english(w: Words) -> list[tuple[int, int, bool]]:
     texts, found, i = w.texts, [], 0
     while i < len(texts):
-        if texts[i] in ("the", "that") and (not i or texts[i - 1] not in ("of", "in", "all")):
+        part = i > 1 and texts[i - 1] in ("of", "in", "all") and texts[i - 2] not in ("thinking", "think")
+        if texts[i] in ("the", "that") and not part:
             for j in range(i + 1, min(len(texts) - 2, i + 8)):
                 if w.punctuation[j]:
                     break
+                if texts[j] in _MANY:
+                    break  # "the films with a serial killer"
                 noun = texts[j] in _NOUN or (
                     texts[i] == "that"
                     and j - i >= 1
@@ -160,6 +190,12 @@ def _english(w: Words) -> list[tuple[int, int, bool]]:
                     break
         i += 1
     return found
+
+
+# "有部意大利老电影，爸爸的自行车被人偷了，我想看那部"
+_TOLD_OF = re.compile(
+    r"有[一]?[部个]\w{0,8}(?:电影|片子?|动画|剧)\w{6,60}?(?=(?:我|就|想|要|最|喜|看){1,4}\w{0,4}那[部个])"
+)
 
 
 def _end(w: Words, at: int) -> int:
@@ -180,6 +216,9 @@ def _chinese(w: Words) -> list[tuple[int, int, bool]]:
         start = texts.index("讲")
         end = next((k for k in range(start + 1, len(texts)) if w.punctuation[k]), len(texts))
         return [(start, end, True)]
+    line = "".join(texts)
+    if (told := _TOLD_OF.search(line)) and len(texts) == len(line):
+        return [(told.start(), told.end(), True)]
     for i in range(len(texts) - 1):
         if texts[i] == "那" and texts[i + 1] in "部个本款只条张首":
             start = i

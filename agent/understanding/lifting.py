@@ -63,7 +63,7 @@ def changed(line: Line, constraints: Sequence[Constraint], schema: Schema) -> li
 
 _WORDS = "|".join(WORDS.values())
 _TAKEN_BACK = re.compile(
-    rf"\b(?:forget|ignore|drop|scrap|lift|never ?mind|dont (?:care|worry) about)(?: about)?(?: the| my| that)* (?:{_WORDS})(?: limit| cap| restriction)?\b|(?:不限|忘了|忘掉|取消|别管)(?:那个|这个|的)?(?:{_WORDS})"
+    rf"\b(?:forget|ignore|drop|scrap|lift|never ?mind|nvm|dont (?:care|worry) about)(?: about)?(?: the| my| that)* (?:{_WORDS})(?: limit| cap| restriction)?\b|(?:不限|忘了|忘掉|取消|别管)(?:那个|这个|的)?(?:{_WORDS})"
 )
 
 
@@ -79,7 +79,7 @@ def lifted(text: str, constraints: Sequence[Constraint], schema: Schema) -> list
     for dimension, column in cols.items():
         w = WORDS[dimension]
         pattern = (
-            rf"(?:forget|ignore|drop|scrap|remove|lift|cancel|skip|lose|never ?mind|dont (?:care|worry|mind) about|no need for|get rid of|no longer care about|"
+            rf"(?:forget|ignore|drop|scrap|remove|lift|cancel|skip|lose|never ?mind|nvm|dont (?:care|worry|mind) about|no need for|get rid of|no longer care about|"
             rf"dont have a|no|any|whatever|regardless of)(?: \w+){{0,6}}? {w}(?: limit| cap| restriction)?(?! \d)|"
             rf"{w}(?: limit| cap)?(?: \w+)? (?:doesnt|dont|does not|do not|isnt|is not|no longer|is no longer|is not) (?:really |actually )?(?:matter|important|an issue|a problem|limited|count)|"
             rf"{w}(?: \w+){{0,3}} (?:egal|na pas dimportance|n ?est pas important\w*|no importa|non importa|nao importa|importe peu)|(?:egal|peu importe|no importa|non importa)(?: \w+){{0,2}} {w}|"

@@ -213,6 +213,7 @@ def _heads(w: Words, clause: Clause, covered: Sequence[str], vocabulary: Vocabul
             for e in clause.elements
         )
         article = j > i and w.texts[i] in ("a", "an", "some")
+        after_known = after_known or (i > 0 and covered[i - 1] == "limit" and w.texts[i : i + 1] == ["的"])
         if j > i and before and (after_known or article):
             free = [""] * len(covered) if article else covered
             mention = _phrase(w, i, j, vocabulary, free)
@@ -261,7 +262,10 @@ def _phrase(w: Words, i: int, j: int, vocabulary: Vocabulary, covered: Sequence[
     ):
         return None
     if "的" in texts[i:j] and is_cjk(texts[i]):
-        j = i + texts[i:j].index("的")  # "爱爬山的朋友": what is loved stands before
+        k = i + texts[i:j].index("的")
+        after = w.said(k + 1, j)
+        if all(t in EMPTY for t in texts[k + 1 : j]) or _WHO.fullmatch(after):
+            j = k  # "爱爬山的朋友": what is loved stands before
     phrase = w.said(i, j)
     if set("我你他她它是") & set(texts[i:j]):
         return None  # a clause of its own, no name of a thing

@@ -26,6 +26,8 @@ def chosen(
             candidates.append(((size, match.weight[1] + bonus), match.start, match.end, match))
     named = [c[3] for c in candidates if isinstance(c[3], Match)]
     for cue in found_cues:
+        if cue.text == "valence" and any(m.start < cue.end and cue.start < m.end for m in named):
+            continue  # "something that is funny"
         if cue.text == "opinion" and not any(m.end <= cue.start for m in named):
             inside = [m for m in named if cue.start <= m.start and m.end <= cue.end]
             if inside and w.words[cue.start].kind == "c":
@@ -112,11 +114,28 @@ def _misspelt(w: Words, vocabulary: Vocabulary, used: Sequence[bool]) -> list[Ma
     return sorted(found, key=lambda m: m.weight, reverse=True)
 
 
+def _spelt_nearly(words: Sequence[str], row: int, vocabulary: Vocabulary) -> bool:
+    """Is the item's title these two words, but for one letter in the first?"""
+    from rapidfuzz.distance import OSA
+
+    name = key_of(vocabulary.catalogue.titles[row]).split()
+    return len(name) == 2 and name[1] == words[1] and OSA.distance(name[0], words[0]) == 1
+
+
 def _one_off(w: Words, vocabulary: Vocabulary, used: Sequence[bool]) -> list[Match]:
     """Long names with one word or character wrong: "singing in the rain", "千与千巡", "宫崎峻"."""
     from rapidfuzz.distance import OSA
 
     texts, found = w.texts, []
+    for i in range(len(texts) - 1):
+        rows = vocabulary.postings.get(texts[i + 1], frozenset()) if len(texts[i]) > 4 and w.words[i].capital else ()
+        named = [
+            r
+            for r in rows
+            if 0 < len(rows) <= 3 and not w.gap[i + 1] and _spelt_nearly(texts[i : i + 2], r, vocabulary)
+        ]
+        if named:
+            found.append(Match(i, i + 2, "typo", tuple(vocabulary.item(r) for r in named)))
     for i in range(len(texts)):
         for size in range(min(8, len(texts) - i), 2, -1):
             run = texts[i : i + size]

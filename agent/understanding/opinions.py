@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 
 from snowmelt.agent.understanding.text import Token, words_named
 
@@ -83,19 +84,54 @@ def _opinion(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:
         elif text in _GEM or text in _DUD or (loose == 0 and (text in _GOOD or text in _BAD)):
             if text in _GOOD and j + 1 < len(words) and not gap[j + 1] and words[j + 1].text in ("at", "with", "in"):
                 break  # "he is good at chess"
+            if text == "sick" and (
+                _by_somebody(words, i) or [w.text for w in words[j + 1 : j + 2]] in (["of"], ["to"])
+            ):
+                break
             good = (text in _GOOD or text in _GEM) != turned
             end = j + 1
             while end < len(words) and not gap[end] and words[end].text in ("for", "to", "me", "us", "imo"):
                 end += 1
             return [Cue(i, end, "back_like" if good else "back_dislike", "opinion")]
-        elif text not in _DEGREE:
+        elif (
+            loose == 0
+            and words[i].text in _COPULA - {"be", "been"}
+            and text in _valence()
+            and not _by_somebody(words, i)
+        ):
+            good = _valence()[text] != turned
+            return [Cue(i, j + 1, "back_like" if good else "back_dislike", "valence")]
+        elif text in _FELT_ME and _by_somebody(words, i):
+            return [Cue(i, j + 1, "back_like" if (text in _TAKEN) != turned else "back_dislike", "felt")]
+        elif text not in _DEGREE and not (text.endswith("ly") and len(text) > 4):
             loose += 1
             if loose > 3:
                 break
     return []
 
 
+_TAKEN = words_named("taken")
+_FELT_ME = _TAKEN | words_named("put_off")
+
+
+def _by_somebody(words: Sequence[Token], i: int) -> bool:
+    """Is the subject of the copula somebody ("I was bitterly disappointed")?"""
+    return words[i].text in ("am", "im", "hes", "shes", "theyre") or (i > 0 and words[i - 1].text in _SOMEBODY)
+
+
+_SOMEBODY = frozenset(["i", "we", "he", "she", "they", "you", "everyone", "people"])
+
+
+@cache
+def _valence() -> dict[str, bool]:
+    """Word that values -> does it praise? From VADER's lexicon (Hutto and Gilbert 2014, MIT), those rated 1.3 or more
+    of 4, without what is more often said of something else."""
+    good, bad = files("snowmelt.agent.understanding").joinpath("valence.txt").read_text("utf-8").splitlines()
+    return dict.fromkeys(good.split(), True) | dict.fromkeys(bad.split(), False)
+
+
 _VALUED = _GOOD | _BAD | _GEM | _DUD
+_RATED = frozenset(["film", "movie", "picture", "book", "one", "thing", "product", "stuff"])  # "very good film"
 _EXCLAIMED = _DEGREE | frozenset(["what", "how", "pure", "bit", "of", "just", "mind", "you", "though", "tbh"])
 
 
@@ -104,7 +140,7 @@ def _verdict(words: Sequence[Token], gap: Sequence[bool], i: int) -> int:
     end = next((k for k in range(i + 1, len(words)) if gap[k]), len(words))
     texts = [w.text for w in words[i:end]]
     valued = sum(t in _VALUED for t in texts)
-    return end if len(texts) <= 5 and valued and all(t in _VALUED or t in _EXCLAIMED for t in texts) else 0
+    return end if len(texts) <= 5 and valued and all(t in _VALUED | _EXCLAIMED | _RATED for t in texts) else 0
 
 
 def _judged(words: Sequence[Token], gap: Sequence[bool], i: int) -> list[Cue]:

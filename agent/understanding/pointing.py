@@ -74,10 +74,13 @@ def pointed(w: Words, shown: Sequence[str], vocabulary: Vocabulary) -> list[Ment
         elif text == "last" and before == "the" and after in ("one", "", "film", "two", "is", "was", "item", "looks"):
             add(i - 1, tail, -1)
         elif (
-            (text in _NUMBERS and after in ("is", "s", "looks", "sounds", "seems", "was", "please"))
+            (
+                (text in _NUMBERS or (text.isdigit() and len(text) < 3))
+                and after in ("is", "s", "looks", "sounds", "seems", "was", "please")
+            )
             or text in ("ones", "twos", "threes", "fours", "fives")
         ) and (not i or bool(w.punctuation[i])):  # "two's too long, three looks lovely"
-            add(i, i + 1, _NUMBERS[text.removesuffix("s")])
+            add(i, i + 1, int(text) if text.isdigit() else _NUMBERS[text.removesuffix("s")])
         elif text == "第" and after in _HAN_DIGITS:
             end = i + 3 if i + 2 < len(texts) and texts[i + 2] in "个部款本张件条首" else i + 2
             add(i, end, _HAN_DIGITS[after])

@@ -182,7 +182,8 @@ def judge(parts: Sequence[Clause], words: Sequence[str]) -> None:
                     and subject_between(words, here[-1], element)
                 )
                 forward = not back and any(isinstance(e, Mention) for e in until_cue(clause, at))
-                if not forward and not back and not inverted and heads_list(parts, number, at):
+                refused = kind == "exclude" and bool(here) and not here[-1].cued  # "狗狗用的不要，我是给猫买"
+                if not forward and not back and not inverted and not refused and heads_list(parts, number, at):
                     forward = True
                 if element.text in ("too", "太") and not before and not older:
                     forward = True  # "too long, the third one"

@@ -42,7 +42,22 @@ def pruned(mentions: list[Mention], w: Words, vocabulary: Vocabulary) -> list[Me
                 linked = (
                     mention.end <= other.start
                     and after
-                    in ([], ["的"], ["s"], ["の"], ["拍", "的"], ["导", "演", "的"], ["执", "导", "的"], ["演", "的"])
+                    in (
+                        [],
+                        ["的"],
+                        ["s"],
+                        ["片"],
+                        ["电", "影"],
+                        ["剧"],
+                        ["film"],
+                        ["movie"],
+                        ["classic"],
+                        ["の"],
+                        ["拍", "的"],
+                        ["导", "演", "的"],
+                        ["执", "导", "的"],
+                        ["演", "的"],
+                    )
                 ) or (other.end <= mention.start and tuple(before) in _BELONGS)
                 if not linked or gap & set(",.;!?，。；！？、"):
                     continue

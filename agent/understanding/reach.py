@@ -103,6 +103,11 @@ def backwards(
                 for mention in target:
                     mention.again = new if new != "dislike" else "exclude"
                 return
+            if clause.session is False and new == "like" and any(m.session for m in target):
+                for mention in target:  # "not tonight, but usually I like them"
+                    if mention.state in ("exclude", "dislike"):
+                        mention.again, mention.state, mention.session = mention.state, new, False
+                return
             # what was said outright stays, unless a pronoun takes it up again
             if not takes_up(words, clause):
                 target = [
@@ -113,6 +118,8 @@ def backwards(
                     or new == "must"
                     or ((m.cue is not None and m.cue.kind == "want") and new != "like")
                 ]
+    if cue.text.endswith(" one") and any(_item(m) for m in target):
+        target = [m for m in target if _item(m)]
     for mention in target:
         carried = _carried(mention, clause) and mention.state in ("dislike", "exclude")
         if new == "must" and mention.state in ("dislike", "exclude", "neutral", "seen") and not carried:
@@ -131,6 +138,10 @@ def backwards(
         mention.known = mention.known or mention.state == "seen"
         mention.state, mention.cued, mention.cue = new, True, cue
         mention.session = mention.session or bool(clause.session)
+
+
+def _item(mention: Mention) -> bool:
+    return mention.match is not None and mention.match.targets[0].item_id is not None
 
 
 def _carried(mention: Mention, clause: Clause) -> bool:

@@ -28,6 +28,7 @@ from snowmelt.agent.understanding.vocabulary import Vocabulary
 from snowmelt.agent.understanding.words import Words, words_of
 
 LONGEST = 2000  # characters of a message that are read
+MOST_SENTENCES = 40  # of a message with more, all are read as they stand
 _MOST_LOOSE = 3  # unexplained words beside a bare value that is still believed
 
 
@@ -46,14 +47,16 @@ def _telling(message: str, vocabulary: Vocabulary, conversation: Conversation, t
     """The message without its sentences that tell a fact about somebody or nothing at all: those that change nothing
     when they are read alone, say nothing of what another sentence names, and name nothing that another speaks of."""
     parts = sentences(message, small=True)
+    if not 1 < len(parts) <= MOST_SENTENCES:
+        return message
     kept: list[str] = []
     referred = False  # does the sentence after speak of what this one names?
-    for part in reversed(parts) if len(parts) > 1 else ():
+    for part in reversed(parts):
         names, refers = _bearing(part, vocabulary)
         if refers or (names and referred) or _read(part, vocabulary, conversation, today) != Update():
             kept.append(part)
             referred = refers
-    return "".join(reversed(kept)).strip() if len(parts) > 1 else message
+    return "".join(reversed(kept)).strip()
 
 
 def _bearing(sentence: str, vocabulary: Vocabulary) -> tuple[bool, bool]:
@@ -90,7 +93,8 @@ def _read(message: str, vocabulary: Vocabulary, conversation: Conversation, toda
     elements = chosen(w, vocabulary, cues(w.words, w.gap), spans)
     places = pointed(w, conversation.shown, vocabulary)
     elements = _overlaid(elements, places)
-    for start, end, targets in described(w, [e for e in elements if isinstance(e, Mention)], vocabulary):
+    judged = [e.start for e in elements if isinstance(e, Cue) and e.kind.startswith("back_")]
+    for start, end, targets in described(w, [e for e in elements if isinstance(e, Mention)], judged, vocabulary):
         if any(start <= p.start < end for p in places) or any(a < end and start < b for a, b in spans):
             continue
         mention = Mention(start, end, Match(start, end, "title", targets))
@@ -114,12 +118,13 @@ def _read(message: str, vocabulary: Vocabulary, conversation: Conversation, toda
     aside = [facts.covers(w.at[m.start]) for m in mentions]
     loose = [_loose(w, m, covered) for m in mentions]
     for mention, fact, others in zip(mentions, aside, loose, strict=True):
-        if not mention.cued and (fact or (others > _MOST_LOOSE and mention.match is not None and not _names(mention))):
+        lost = others > _MOST_LOOSE and mention.match is not None and not _names(mention)
+        if (fact and _lacked(w, mention)) or (not mention.cued and (fact or lost)):
             mention.state = "neutral"
     correcting = meant_otherwise(plain_line.text) and profile != Profile()
     weighed(w, mentions, vocabulary, aside, loose, mentions if correcting else places)
     mentions = pruned(mentions, w, vocabulary)
-    fixed = corrections(plain_line.text, mentions, profile, vocabulary)
+    fixed = corrections(w, plain_line.text, mentions, profile, vocabulary)
     mentions = [m for m in mentions if m not in fixed.spent]
     if command == "show" and re.search(
         r"\b(?:never|dont|do not|stop|not)\b[^,.;!?]{0,12}\b(?:show|recommend|suggest)|别(?:再)?(?:给我)?(?:推荐|看)",
@@ -171,6 +176,13 @@ def _loose(w: Words, mention: Mention, covered: Sequence[str]) -> int:
         not covered[i] and w.texts[i] not in EMPTY and w.words[i].kind == "w"
         for i in range(max(start, mention.start - 11), min(end, mention.start + 12))
     )
+
+
+def _lacked(w: Words, mention: Mention) -> bool:
+    """ "I have no garden, no balcony": what somebody has not, in a fact."""
+    first, _ = w.sentence(mention.start)
+    had = {"have", "has", "ive", "got", "own", "没", "无"} & set(w.texts[first : mention.start])
+    return bool(had) and mention.cue is not None and mention.cue.kind == "not"
 
 
 def _names(mention: Mention) -> bool:

@@ -40,9 +40,17 @@ def _fold_char(char: str) -> str:
     if char.isascii():
         return char.lower()
     if is_cjk(char):
-        return char  # NFD would take Hangul and voiced kana apart
+        return _simplified().get(char, char)  # NFD would take Hangul and voiced kana apart
     decomposed = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", char).casefold())
     return "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+
+
+@cache
+def _simplified() -> dict[str, str]:
+    """Traditional characters -> simplified ones (OpenCC's TSCharacters, Apache 2.0), and the commonest Cantonese ones
+    -> the written words that they stand for (睇 -> 看)."""
+    old, new = files("snowmelt.agent.understanding").joinpath("han.txt").read_text("utf-8").split()
+    return dict(zip(old, new, strict=True))
 
 
 def tokenise(text: str) -> list[Token]:

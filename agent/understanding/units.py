@@ -31,7 +31,7 @@ WORDS = {
 # unit -> (dimension, factor to minutes, grams, centimetres, millilitres)
 _UNITS: tuple[tuple[str, str, float], ...] = (
     (r"个?半小时|个?半钟头", "time", 30.0), (r"minut(?:e|es|en|os|i)?|mins?|分钟|分", "time", 1.0),
-    (r"hours?|hrs?|h|stunden?|heures?|horas?|ore|个?小时|个?钟头|个?钟|時間", "time", 60.0), (r"刻钟", "time", 15.0),
+    (r"hours?|hrs?|h|stunden?|heures?|horas?|ore|个?小时|个?钟头|个?钟|时间|時間", "time", 60.0), (r"刻钟", "time", 15.0),
     (r"kg|kgs|kilos?|kilograms?|kilogramm|公斤|千克", "mass", 1000.0), (r"grams?|g|克", "mass", 1.0), (r"斤", "mass", 500.0),
     (r"pounds? in weight|lbs?", "mass", 453.6), (r"ounces?|oz", "mass", 28.35),
     (r"centimet(?:re|er)s?|cm|厘米|公分", "size", 1.0), (r"mm|毫米", "size", 0.1), (r"met(?:re|er)s?|m|米", "size", 100.0),
@@ -126,6 +126,8 @@ def measured(text: str) -> str:
 _SPELT = tuple(
     (re.compile(p, re.ASCII), new)
     for p, new in (
+        (r"(?<=[时头钟])(?:零|又)?1刻钟?", "15"),
+        (r"(?<=[时头钟])(?:零|又)?3刻钟?", "45"),
         (r"(?:\b(?:an?|one) |1 )hour and a half|1 and a half hours?|(?<!\d )\bhour and a half", "90 min"),
         (r"(?<!and a )\bhalf an? hour|(?<!and a )\bhalf hour|demi heure|halbe stunde|media hora|mezz ?ora", "30 min"),
         (r"(?:\b(?:an?|one) |\b1 )hour and 3 quarters", "105 min"),

@@ -102,7 +102,7 @@ def years(text: str, cols: dict[str, str], schema: Schema, today: date, put: Cal
         d = decade_of(match)
         add(match, column, [("le", high(d - 1))])
     for match in re.finditer(
-        rf"(?:after|since|from|newer than|later than) (?:the )?{text_decades} (?:on|onwards?|onward|and later|or later|to (?:now|today))",
+        rf"(?:(?:after|since|from|newer than|later than) )?(?:the )?{text_decades} (?:on\b(?! the)|onwards?|and later|or later|to (?:now|today))",
         text,
     ):
         add(match, column, bounds(decade_of(match), None))
