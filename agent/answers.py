@@ -1,11 +1,17 @@
-"""Answers about the list: why it is what it is, and what to give up when nothing fits."""
+"""Answers about the list: why it is what it is, what its items are, and what to give up when nothing fits."""
 
+import re
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from snowmelt.agent.phrases import Language, said_in
+from snowmelt.agent.proof import certain
 from snowmelt.agent.types import Constraint, Conversation, Profile
-from snowmelt.agent.wording import limit_words, profile_words, say, title_of
+from snowmelt.agent.understanding.pointing import pointed
+from snowmelt.agent.understanding.text import tokenise
+from snowmelt.agent.understanding.words import words_of
+from snowmelt.agent.wording import column_words, limit_words, profile_words, say, title_of
 from snowmelt.retrieval.catalogue import Catalogue
 
 if TYPE_CHECKING:
@@ -102,6 +108,38 @@ def why(r: "Recommender", now: Conversation, about: tuple[str, ...], language: s
     return "\n".join(lines)
 
 
+def facts(r: "Recommender", now: Conversation, text: str, language: Language) -> str:
+    """What the catalogue knows of the items of the last list that a question points at ("how long is the second?"), a
+    line each; "" for other texts."""
+    if not _ASKS.search(text):
+        return ""
+    found = pointed(words_of(text, tokenise(text)), now.shown, r.vocabulary)
+    ids = dict.fromkeys(t.item_id for m in found for t in m.match.targets if t.item_id in now.shown)
+    lines = []
+    for item in (r.catalogue.items[r.catalogue.rows[id_]] for id_ in ids if id_ is not None):
+        known = [
+            f"{column_words(name, language)} {told}" for name, value in certain(item).attributes.items()
+            if name not in r.catalogue.schema.aliases and not isinstance(value, bool)
+            and len(told := _shown(value, language)) <= FACT
+        ]  # fmt: skip
+        what = ("; " if language == "en" else "；").join(known)
+        lines.append(say("facts", language, title=title_of(item, language), what=what or "–"))
+        lines += [item.summary or item.description[:TOLD]] if item.description else []
+    return "\n".join(lines)
+
+
+def _shown(value: object, language: Language) -> str:
+    if isinstance(value, tuple):
+        return ("、" if language == "zh" else ", ").join(said_in(v, language) for v in value[:5])
+    return f"{value:g}" if isinstance(value, float) else said_in(str(value), language)
+
+
+FACT, TOLD = 80, 300  # characters of a fact, of a description
+_ASKS = re.compile(
+    r"[?？]\s*$|^\W*(?:who|what|when|where|which|how|is|are|was|were|does|do|did|has|have|can|tell me about)\b"
+    r"|谁|什么|多长|多久|多少|哪|吗|讲的|介绍",
+    re.IGNORECASE,
+)
 _SIGNALS = {
     "dense": ("nearness in meaning", "语义接近"), "bm25": ("shared words", "用词相同"), "match": ("values you asked for", "你要的特征"),  # noqa: E501
     "llm": ("the model's opinion", "模型的看法"), "prior": ("what others liked", "其他人的喜好"), "familiarity": ("how well known it is", "知名度"),  # noqa: E501

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from snowmelt.agent.answers import nothing_fits, why
+from snowmelt.agent.answers import facts, nothing_fits, why
 from snowmelt.agent.belief import Grounds, Together
 from snowmelt.agent.lead import phrased
 from snowmelt.agent.notes import acknowledged, warnings
@@ -42,6 +42,10 @@ BY_CODE = ("about_me", "why", "undo", "start_over")  # commands whose answer say
 _GREETING = re.compile(
     r"\W*(?:(?:hi|hello|hey)(?: there| again)?|good (?:morning|evening|afternoon|day)"
     r"|你好|您好|嗨|哈喽|早上好|晚上好)\W*",
+    re.IGNORECASE,
+)
+_ASKED = re.compile(  # for a list: that it is wanted is understood
+    r"\b(?:recommend\w*|suggest\w*|ideas?|help|choos\w+|pick\w*|looking for|show me)\b|推荐|介绍|帮我|挑|选",
     re.IGNORECASE,
 )
 _THANKS = re.compile(r"\W*(?:(?:ok|okay|great|perfect|cool)\W*)?(?:thanks?(?: you)?(?: so much| a lot)?|cheers|bye|goodbye|谢谢(?:你|您)?|多谢|再见)\W*", re.IGNORECASE)  # fmt: skip  # noqa: E501
@@ -166,7 +170,8 @@ def _notes(r: "Recommender", before: Conversation, heard: Heard) -> list[str]:
         return []
     notes = [acknowledged(r, update, language), *warnings(r, before, update, language)]
     passed = heard.conversation.declined != before.declined
-    if update.empty and not any(notes) and update.command is None and not passed and _says_something(heard.text):
+    said = not before.shown and not _ASKED.search(heard.text) and _says_something(heard.text)
+    if update.empty and not any(notes) and update.command is None and not passed and said:
         notes = [say("nothing_caught", language)]
     return [note for note in notes if note]
 
@@ -205,6 +210,10 @@ def _reply(
         return Reply(text=say("thanks", language))
     if update.unchecked and update.empty and not update.command:
         return Reply(text=_joined(*notes))
+    nothing = update.empty and update.command is None and now.declined == before.declined
+    if now.shown and nothing and not _GREETING.fullmatch(text):  # the same list once more would be no answer
+        known = facts(r, now, text, language)
+        return Reply(text=known or _joined(say("nothing_caught", language), say("try_words", language)))
     if update.command in ("show", "more") or (now.shown and not _GREETING.fullmatch(text)):
         few = len(now.in_force.likes) + len(now.in_force.constraints) < 4
         return _list(r, now, update, *notes, more=update.command == "more", ask=few and update.command is None)

@@ -115,7 +115,7 @@ def _ask(console: "Console", question: Question) -> None:
         _write(console, question.text)
         return
     stem, _, rest = question.text.partition(question.options[0].text)
-    _write(console, stem.rstrip(" :：") + " " + rest.rpartition(question.options[-1].text)[2].strip(" ?？"))
+    _write(console, stem.rstrip(" :：") + rest.rpartition(question.options[-1].text)[2])
     for number, option in enumerate(question.options, 1):
         short = option.text if len(option.text) <= LONG else option.text[: LONG - 1].rsplit(" ", 1)[0] + "…"
         _write(console, f"  {number}. {short}")

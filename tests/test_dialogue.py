@@ -217,3 +217,19 @@ def test_a_single_like_gives_a_list_at_once_and_asks_no_items_beside_it(recommen
         reply = talk(recommender, text)[1]
         assert len(reply.recommendations) == 5
         assert reply.question is None or reply.question.kind != "items"
+
+
+def test_what_is_not_understood_is_no_reason_for_the_same_list_again(recommender: Recommender) -> None:
+    state, first = talk(recommender, "I loved Spirited Away")
+    for text, hint in (("hmm ???", "“more”"), ("嗯？？？", "“换一批”")):
+        after, reply = recommender.reply(state, text)
+        assert not reply.recommendations and reply.question is None and hint in reply.text
+        assert after.shown == state.shown and recommender.reply(after, "more")[1].recommendations
+    _, reply = talk(recommender, "can you recommend me a film")
+    assert reply.question is not None and reply.text == reply.question.text  # what is wanted was understood
+    third = first.recommendations[2].item
+    chinese = third.attributes["title_zh"]
+    for text, title in (("how long is the third one?", third.title), ("第三部讲的是什么？", chinese)):
+        _, reply = recommender.reply(state, text)
+        assert reply.text.startswith(str(title)) and f"{third.attributes['runtime']:g}" in reply.text
+        assert third.description[:100] in reply.text and not reply.recommendations
