@@ -12,13 +12,14 @@ QUICK, FULL = 16, 60  # people
 def audit(
     folder: str | Path, *, model: str | None = "local", base_url: str | None = None, quick: bool = False, seed: int = 0,
     people: int | None = None, only: tuple[str, ...] = (), cache: str | Path | None = None, out: Path | None = None,
-    say: Callable[[str], None] | None = None,
+    suites: tuple[Path, ...] = (), say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Audit the data set `folder` (items.jsonl, if it is there interactions.csv, users.csv) and return plain data.
 
     `model`: as `open_llm` takes it, None for none. `quick`: fewer people, texts and rounds. `people`: at most so many.
-    `only`: these parts. `out`: a folder where each finished part and what the model said are kept, so that an audit
-    that was cut goes on; another commit, catalogue or setting begins anew.
+    `only`: these parts. `suites`: files of public attack suites (see `suites.templates`). `out`: a folder
+    where each finished part and what the model said are kept, so that an audit that was cut goes on; another commit,
+    catalogue or setting begins anew.
     The result has a part each for `injection`, `geo`, `poison`, `chat`, `fairness`, `stability` and `reasons`: figures
     as {"mean", "low", "high", "n"} (95 % intervals; None where nothing could be measured),
     `targets`, `tables`, `notes`, or `not_measured` with the reason. Raises InputError with one line for bad input.
@@ -58,7 +59,7 @@ def audit(
         "items": len(data.ids), "interactions": len(data.user), "dataset_sha256": data.digest,
         "note": f"The people are made up ({why})." if why else "",
     }  # fmt: skip
-    settings = {**result, "people": people}
+    settings = {**result, "people": people, "suites": [path.name for path in suites]}
     measures = {
         "injection": injection.measure, "geo": geo.measure, "poison": poison.measure, "chat": chat.measure,
         "fairness": fairness.measure, "stability": stability.measure, "reasons": reasons.measure,
@@ -78,6 +79,7 @@ def audit(
                 tell,
                 warm,
                 _rounds(out, settings) if out else None,
+                suites=suites,
             )
             result["people"] = len(subject.people)
             for name, measure in measures.items():

