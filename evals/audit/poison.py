@@ -4,7 +4,7 @@ Shilling as in Lam and Riedl (WWW 2004) and Mobasher et al. (*Toward trustworthy
 person likes the pushed items and as many others as people do in the median, drawn at random ("random"), from the most
 popular ("bandwagon"), or from what the fans of one popular item like ("targeted"). They push three items together, or
 one alone, which leaves less to find. Beside these, and not in the means: fakes who copy a real person each ("copied"),
-which no likes can tell from real ones. The behaviour models are fitted again as `snowmelt fit` does, without the likes
+whose other likes are real ones. The behaviour models are fitted again as `snowmelt fit` does, without the likes
 that `retrieval.pushed` doubts, and as `snowmelt fit --wary` does, without those whom `retrieval.coordinated` sets aside
 either; the weights of the signals stay as they were.
 """
@@ -90,7 +90,7 @@ def measure(subject: Subject) -> Part:
         "notes": [
             f"{likes.shape[0]} warm people; exposure: share of {len(few.people)} held-out people whose first {FIRST} "
             "hold a pushed item, which before stood in the middle of all items by likes. Figures are means over the "
-            f'attacks of the table but "{COPIED}", against which nothing helps; "wary" as `snowmelt fit --wary` fits. '
+            f'attacks of the table but "{COPIED}", which is told apart; "wary" as `snowmelt fit --wary` fits. '
             f"Without an attack {int(out.sum())} of {likes.nnz:,} likes are doubted."
         ],
     }
