@@ -265,5 +265,5 @@ class Lexical:
 
 
 def _titled(titles: Sequence[str]) -> float:
-    some = [len(tokenise(titles[row])) for row in spread(len(titles), TITLES)] if len(titles) else [0]
+    some = [len(tokenise(titles[int(row)])) for row in spread(len(titles), TITLES)] if len(titles) else [0]
     return TITLED if np.median(some) >= LONG_TITLE else 0.0
