@@ -72,6 +72,8 @@ def cues(words: Sequence[Token], gap: Sequence[bool]) -> list[Cue]:
                     continue  # a measure word: "一只猫"
                 if key in ("just", "only") and i and words[i - 1].text in _HAPPENED:
                     continue  # "have just moved"
+                if key == "people" and "for" in (t.text for t in words[max(0, i - 3) : i]):
+                    continue  # "something for left handed people"
                 if key == "要" and _will(words, i):
                     continue  # "下周要考试"
                 if key.startswith("feel") and words[i - 1 if i else 0].text in _LIKENED:

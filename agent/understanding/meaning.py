@@ -28,7 +28,8 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
     found: list[Mention] = []
     texts = w.texts
     spoken = any(isinstance(e, Cue) and e.kind in _GOVERN for c in parts for e in c.elements)
-    short = sum(not c for c in covered) <= 5 and len(w.words) <= 6 and not spoken
+    loose = sum(not c and t not in EMPTY for c, t in zip(covered, texts, strict=True))
+    short = loose <= 5 and len(w.words) <= 8 and not spoken
     bare = len(w.words) <= 10
     goods = "money" in columns(vocabulary.schema)
     for number, clause in enumerate(parts):
@@ -71,7 +72,8 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
             found += _chunks(w, clause.start, backs[0].start, covered, vocabulary, first=False)
         said = texts[clause.start : clause.end]
         told = said[0] in _TELLS or bool(_FINITE & set(said)) or "!" in w.punctuation[clause.end]
-        if not polar and bare and not clause.elements and not told:
+        plain = all(isinstance(e, Cue) and e.kind in MODIFIERS for e in clause.elements)
+        if not polar and bare and plain and not told:
             found += [
                 m
                 for m in _chunks(w, clause.start, clause.end, covered, vocabulary, first=False)
@@ -122,6 +124,7 @@ def free_texts(w: Words, parts: Sequence[Clause], vocabulary: Vocabulary, covere
 
 
 _WHOM = frozenset(["my", "our", "his", "her", "their", "me", "us", "him", "them", "you", "somebody", "someone", "a", "an", "under", "less"])  # fmt: skip  # noqa: E501
+MODIFIERS = frozenset(["session", "lasting", "general", "contrast", "hedge", "past"])  # cues that say when, or who
 _FUNCTION = words_named("function")
 _TELLS = frozenset(["it", "he", "she", "they", "i", "we", "you", "there", "that", "this", "these"])
 _FINITE = words_named("finite")  # a clause with such a verb is told, and names nothing by itself
@@ -253,7 +256,7 @@ def _phrase(w: Words, i: int, j: int, vocabulary: Vocabulary, covered: Sequence[
         or j - i > 6 + 6 * is_cjk(texts[i][0])
         or (
             j < len(texts)
-            and covered[j]
+            and covered[j] not in ("", "modifier")
             and not (covered[j] == "limit" and (article or texts[j - 1].endswith("s")))
             and not w.punctuation[j]
             and texts[j - 1] not in ("s",)

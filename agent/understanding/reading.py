@@ -15,7 +15,7 @@ from snowmelt.agent.understanding.gate import ordered, weighed
 from snowmelt.agent.understanding.lifting import changed, lifted, takes_back
 from snowmelt.agent.understanding.limits import Limit, Unchecked, limits
 from snowmelt.agent.understanding.matching import Match, matches
-from snowmelt.agent.understanding.meaning import EMPTY, free_texts
+from snowmelt.agent.understanding.meaning import EMPTY, MODIFIERS, free_texts
 from snowmelt.agent.understanding.mentions import chosen
 from snowmelt.agent.understanding.numerals import Line, line_of
 from snowmelt.agent.understanding.pointing import pointed
@@ -242,10 +242,12 @@ def _overlaid(elements: list[Cue | Mention], new: list[Mention]) -> list[Cue | M
 
 
 def _covered(count: int, elements: list[Cue | Mention], spans: list[tuple[int, int]]) -> list[str]:
-    """What explains each word: a "mention", a "cue", a "limit" or nothing ("")."""
+    """What explains each word: a "mention", a "cue", a "modifier" (of time, of others), a "limit" or nothing ("")."""
     covered = [""] * count
     for element in elements:
-        kind = "cue" if isinstance(element, Cue) else "mention"
+        kind = "mention"
+        if isinstance(element, Cue):
+            kind = "modifier" if element.kind in MODIFIERS else "cue"
         covered[element.start : element.end] = [kind] * (element.end - element.start)
     for start, end in spans:
         covered[start:end] = ["limit"] * (end - start)

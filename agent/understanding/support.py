@@ -184,6 +184,10 @@ def _value_supported(
             or any(c.start == match.end for c in found_cues)
         )
         return left and right
+    if texts[0] in ("i", "we") and any(
+        match.start < c.end <= match.end and c.kind in ("like", "dislike") for c in found_cues
+    ):
+        return False  # "I love Radiohead", where listeners have a tag "i love"
     if len(texts) > 1 or is_cjk(texts[0][0]):
         return True
     word = texts[0]

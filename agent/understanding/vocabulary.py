@@ -95,7 +95,8 @@ class Vocabulary:
         return {w: frozenset(r) for w, r in found.items()}
 
     def by_words(self, words: Sequence[str]) -> tuple[int, ...]:
-        """Rows whose titles hold all of at least two `words`, in any order; () if more than three do."""
+        """Rows whose titles hold all of at least two `words`, in any order, and not many others; () if more than three
+        do."""
         sets = []
         if not words or (is_cjk(words[0]) and len(words) < 4):
             return ()
@@ -104,7 +105,7 @@ class Vocabulary:
             sets.append(frozenset().union(*(self.postings.get(f, frozenset()) for f in forms)))
         if len(sets) < 2 or not all(sets):
             return ()
-        rows = frozenset.intersection(*sets)
+        rows = [r for r in frozenset.intersection(*sets) if len(self.catalogue.titles[r].split()) <= 3 * len(words)]
         return tuple(sorted(rows)) if len(rows) <= 3 else ()
 
     def shown(self, value: str, language: str) -> str:
