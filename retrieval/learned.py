@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.retrieval import prior
-from snowmelt.retrieval.fusion import Weights, log_share, standardise
+from snowmelt.retrieval.fusion import Weights, log_share, spread, standardise
 from snowmelt.retrieval.inheriting import Map, fit_map, moved
-from snowmelt.retrieval.transfer import Content
+from snowmelt.retrieval.transfer import WHOLE, Content
 
 if TYPE_CHECKING:
     from snowmelt.retrieval.tuning import Ranker
@@ -23,6 +23,7 @@ LEAST = 3  # likes from which an item has behaviour of its own; below, its conte
 KNOTS = (1, 3, 5, 10)
 FACTORS, ALPHA, STRENGTH = 64, 4.0, 30.0  # of ALS
 ASPECTS, STARTS = 20, 4
+AXES, EXAMPLES = 64, 64  # of the map of a large catalogue; people whose signals show what matters there
 OWN = ("dense", "bm25", "attributes", "familiarity")  # what content says of an item
 NAMES = ("popularity", "lift", "neighbours", "together", "factors", "aspects", *OWN)
 # Where too few people teach: about the mean of what ml-100k, lastfm-hetrec and amazon-office teach, for items with
@@ -118,7 +119,7 @@ class Learned:
         """name -> weighted signal, float32 [items of the catalogue], of somebody who likes these rows of it and these
         ids of other domains."""
         rows = np.unique([*liked, *(self.elsewhere[id_][0] for id_ in elsewhere)]).astype(np.int64)
-        person = _one(rows, len(self.content.vectors))
+        person = _matrix(rows, [0, len(rows)], len(self.content.vectors))
         table = "known" if not self.extra else "in home" if len(liked) or not len(rows) else "to home"
         signals = {name: values[0, : self.own] for name, values in self.contributions(person, table).items()}
         if self.ranker is not None and len(liked):
@@ -131,12 +132,40 @@ class Learned:
 
     @cached_property
     def map(self) -> Map:
+        """In catalogues of more than WHOLE items through AXES numbers an item, the time of a request."""
+        return self._map if len(self.content.vectors) <= WHOLE else self._map.through(*self._axes)
+
+    @cached_property
+    def _map(self) -> Map:
         rows = self.behaviour.rows
-        if self.before is None or self.before.content is not self.content:
+        if self._since is None:
             return fit_map(self.content.features(), rows, self.new_rows)
-        fresh = np.setdiff1d(rows, self.before.behaviour.rows)
-        old = self.before.map
+        fresh = np.setdiff1d(rows, self._since.behaviour.rows)
+        old = self._since._map
         return moved(old, self.content.features(), rows, self.new_rows, fresh) if len(fresh) else old
+
+    @property
+    def _since(self) -> "Learned | None":
+        """`before`, if it is of the same items."""
+        return self.before if self.before is not None and self.before.content is self.content else None
+
+    @cached_property
+    def _axes(self) -> tuple[Floats, Floats]:
+        """Of the signals of people with one like to ten that go together, and of the likes of all."""
+        if self._since is not None:
+            return self._since._axes
+        likes, near = self.behaviour.likes, self.behaviour.neighbours
+        first = spread(len(likes), EXAMPLES)
+        lists = []
+        for turn, item in enumerate(first):
+            row = slice(near.indptr[item], near.indptr[item + 1])
+            closest = near.indices[row][np.argsort(-near.data[row], kind="stable")]
+            lists.append(np.unique([item, *closest[: KNOTS[turn % len(KNOTS)] - 1]]))
+        ends = np.cumsum([0, *map(len, lists)])
+        people = _matrix(self.behaviour.rows[np.concatenate(lists)], ends, len(self.content.vectors))
+        own = self.content.signals(people)
+        known = self.known(people, {n: v[:, self.behaviour.rows] for n, v in own.items()})
+        return self._map.axes(np.concatenate([*known.values(), np.log1p(likes)[None]]), AXES)
 
     def known(self, liked: Sparse, own: Mapping[str, Floats]) -> dict[str, Floats]:
         """Signals of items with behaviour, name -> [people, m]. `liked` csr [people, items]; `own`: what content says
@@ -174,7 +203,7 @@ class Learned:
         weighted = {name: weights[name] * values for name, values in known.items()}
         result = {name: _at(rows, values, liked.shape[1]) for name, values in weighted.items()}
         if len(new):
-            total, weights = sum(weighted.values()), _per_person(self.tables["new"], liked)
+            total, weights = np.sum(list(weighted.values()), axis=0), _per_person(self.tables["new"], liked)
             taught = [n for n in known if n not in OWN]
             wanted, heights = self.map.weighed([known[n] for n in taught], [weights[n] for n in taught], total)
             for name, values in own.items():
@@ -212,10 +241,11 @@ def _at(rows: Rows, values: Floats, items: int) -> Floats:
     return result
 
 
-def _one(rows: Rows, items: int) -> Sparse:
+def _matrix(rows: Rows, ends: Sequence[int] | Rows, items: int) -> Sparse:
+    """csr [people, items]: likes of the `rows`, each person's from one of the `ends` to the next."""
     from scipy.sparse import csr_matrix
 
-    return csr_matrix((np.ones(len(rows), np.float32), rows, [0, len(rows)]), shape=(1, items))
+    return csr_matrix((np.ones(len(rows), np.float32), rows, ends), shape=(len(ends) - 1, items))
 
 
 def _per_person(weights: Weights, liked: Sparse) -> dict[str, Floats]:

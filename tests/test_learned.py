@@ -225,8 +225,9 @@ def test_the_latest_people_decide_whether_first_likes_tell_more(town, monkeypatc
 @pytest.mark.parametrize(("seed", "whole"), [(0, 20_000), (1, 20_000), (2, 10), (3, 10)])
 def test_what_is_scored_quickly_is_what_is_scored_plainly(seed: int, whole: int, monkeypatch) -> None:
     """Items known and new, against every product written out, of a small catalogue and of one that counts as large:
-    vectors that their leading components stand for in full (rank 24 in 200 numbers), attribute values that several
+    vectors that their leading components stand for in full (rank 24 in 300 numbers), attribute values that several
     share, texts that repeat others."""
+    from snowmelt.retrieval import learned as learned_
     from snowmelt.retrieval import transfer
     from snowmelt.retrieval.fusion import standardise
     from snowmelt.retrieval.learned import DEFAULT, OWN, STRANGE, Learned, fit_behaviour
@@ -234,16 +235,17 @@ def test_what_is_scored_quickly_is_what_is_scored_plainly(seed: int, whole: int,
     from snowmelt.retrieval.transfer import _hats, content
 
     monkeypatch.setattr(transfer, "WHOLE", whole)
+    monkeypatch.setattr(learned_, "WHOLE", whole)
     dice = np.random.default_rng(seed)
     count, known = 60, np.sort(dice.permutation(60)[:42])
-    vectors = (dice.standard_normal((count, 24)) @ dice.standard_normal((24, 200))).astype(np.float32)
+    vectors = (dice.standard_normal((count, 24)) @ dice.standard_normal((24, 300))).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     told = [{"kind": tuple(dice.choice(list("abcdef"), 2)), "year": float(dice.integers(9))} for _ in range(count)]
     texts = [" ".join(dice.choice([f"w{i}" for i in range(40)], 12)) for _ in range(count)]
     X = sparse.csr_matrix((dice.random((90, count)) < 0.15).astype(np.float32))
     titles = texts if seed % 2 else ["short"] * count  # long titles count once more
     own, lexical = content(vectors, told, Lexical(texts, titles)), Lexical(texts, titles)
-    assert own.leading.shape == (count, 128 if whole < count else 200)
+    assert own.leading.shape == (count, 256 if whole < count else 300)
     learned = Learned(own, fit_behaviour(X, known, seed), {"known": DEFAULT, "new": STRANGE})
     rows = np.sort(dice.choice(known, 4, replace=False))
     found = learned.of_person(rows.tolist())
