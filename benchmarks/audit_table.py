@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -101,14 +102,14 @@ def tables(runs: Mapping[str, Run]) -> Iterator[str]:
     yield f"| part | {' | '.join(f'{name}: commit, people' for name in runs)} |"
     yield "|---" * (len(runs) + 1) + "|"
     for part, heading in PARTS.items():
-        cells = [f"{r[part]['commit'][:7]}, {r[part]['people']}" if part in r else "–" for r in runs.values()]
-        yield f"| {heading} (`{part}`) | {' | '.join(cells)} |"
+        yield f"| {heading} (`{part}`) | {' | '.join(_origin(run.get(part)) for run in runs.values())} |"
     yield f"\n| figure | {' | '.join(runs)} | target | verdict |"
     yield "|---" * (len(runs) + 3) + "|"
     for part, names in FIGURES.items():
+        targets = import_module(f"snowmelt.evals.audit.{part}").TARGETS
         for key, words in names.items():
             values = [run.get(part, {}).get(key) for run in runs.values()]
-            target = next((t for r in runs.values() if (t := r.get(part, {}).get("targets", {}).get(key))), "")
+            target = targets.get(key, "")
             verdicts = list(dict.fromkeys(verdict(v, target) for v in values)) if target else [""]
             said = verdicts[0] if len(verdicts) == 1 else "; ".join(verdict(v, target) for v in values)
             yield f"| {words} | {' | '.join(map(counted, values))} | {target} | {said} |"
@@ -142,6 +143,12 @@ def tables(runs: Mapping[str, Run]) -> Iterator[str]:
     for name, run in runs.items():
         notes = [note for part in ("poison", "fairness") for note in run.get(part, {}).get("notes", ())]
         yield f"\n{name}: {' '.join(notes)}"
+
+
+def _origin(part: Run | None) -> str:
+    if part is None:
+        return "–"
+    return f"{part['commit'][:7]}, {part['people']}{'' if part['model'] else ', no model'}"
 
 
 def _side_by_side(
