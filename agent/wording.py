@@ -53,7 +53,10 @@ def joined(words: Sequence[str], language: str) -> str:
 
 
 def limit_words(c: Constraint, language: str) -> str:
-    """A limit in plain words, "runtime at most 120"."""
+    """A limit in plain words, "runtime at most 120", "in stock"."""
+    if isinstance(c.value, bool):
+        name = c.attribute.replace("_", " ") if language == "en" else _COLUMNS_ZH.get(c.attribute, c.attribute)
+        return name if c.value else ("not " if language == "en" else "非") + name
     if language == "en":
         return c.words()
     value: object = c.value
