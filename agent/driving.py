@@ -84,7 +84,7 @@ class Driver:
 
     def _beside(self, heard: Heard, before: Conversation) -> tuple[Conversation, Reply]:
         """The ordinary turn, to which a small model can only add: a list where the person would get a question alone.
-        It may not choose what is asked or said: that was worse than the ordinary turn (evals/README.md)."""
+        It may not choose what is asked or said: that was worse than the ordinary turn (docs/results.md)."""
         after, reply = turn(self.recommender, before, heard.text)
         question = reply.question
         if reply.recommendations or question is None or question.options:

@@ -4,7 +4,7 @@ A model that writes well says it in its own words, and each sentence is checked 
 quotations as `phrasing` does, every other word of content by its stem, all of them from two places of the text at most,
 and no "not" that is not there or gone. What does not check is dropped. Where nothing is left, or the model is a small
 one, sentences of the description stand for it: those nearest in meaning to the whole. So a short profile says nothing
-that the item's own text does not say. Small models were tried (evals/README.md): of the embedded one's own sentences
+that the item's own text does not say. Small models were tried (docs/results.md): of the embedded one's own sentences
 half do not check and some that do are nonsense, and its likelihoods choose no better than taking the first sentence.
 """
 
