@@ -40,8 +40,8 @@ COST = 0.0001  # of NDCG, a second: a question that is expected to gain less tha
 UNKNOWN = 0.15  # chance of "I don't know"
 POOL = 80  # items that may be asked about
 NEAREST = 20  # of them, where something was asked for in words: no calculators for who wants pencils
-# What a tick of any item is worth to the lists after the next one, of the mean gain of a tick: without it items are asked
-# about that would tell much and are seldom known. Chosen on validation people (docs/results.md).
+# What a tick of any item is worth to the lists after the next one, of the mean gain of a tick: without it items are
+# asked about that would tell much and are seldom known. Chosen on validation people (docs/results.md).
 LATER = 0.5
 NAMES = 1.5  # things that somebody who is asked openly names
 START = 0.2  # NDCG@10 of a list for somebody unknown, where the belief cannot tell (0.26 on ml-100k)
