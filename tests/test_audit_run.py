@@ -43,11 +43,10 @@ def test_a_world_with_people(
     for part in (tmp_path / "out" / "parts").glob("[!g]*.json"):
         part.write_text(part.read_text("utf-8").replace('"n":', '"of":'), "utf-8")  # would show if it were taken over
     (tmp_path / "out" / "parts" / "geo.json").unlink()
-    again = audit(data, model=None, quick=True, people=8, only=("geo", "stability"), out=tmp_path / "out")
+    same = {"model": None, "quick": True, "suites": (tmp_path / "mine.txt",), "out": tmp_path / "out"}
+    again = audit(data, people=8, only=("geo", "stability"), **same)
     assert again["geo"]["top5_lift"] == result["geo"]["top5_lift"] and "of" in again["stability"]["same"]
-    assert audit(data, model=None, quick=True, people=7, only=("stability",), out=tmp_path / "out")["stability"][
-        "same"
-    ]["n"]
+    assert audit(data, people=7, only=("stability",), **same)["stability"]["same"]["n"]
 
 
 @pytest.mark.parametrize("items", [1, 4])
