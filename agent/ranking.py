@@ -10,20 +10,28 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from snowmelt.agent.familiarity import Familiarity
+from snowmelt.agent.nearness import (
+    added,
+    beside,
+    by_texts,
+    cosines_of,
+    own_likeness,
+    queries_of,
+    sample,
+    scaled,
+    standing,
+)  # fmt: skip
 from snowmelt.agent.types import Entry, Profile
 from snowmelt.retrieval.catalogue import Catalogue
 from snowmelt.retrieval.covering import covering
 from snowmelt.retrieval.filters import Filter
-from snowmelt.retrieval.fusion import spread, standardise
+from snowmelt.retrieval.fusion import standardise
 from snowmelt.retrieval.learned import Learned
-from snowmelt.retrieval.lexical import Lexical
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 BOUND = 5  # places that the model can move an item from its place without it, whatever it says
-# Without behaviour, chosen on validation people of ml-100k, lastfm-hetrec, amazon-office and redial (docs/results.md).
-DENSE, MEAN, BM25 = 1.0, 0.25, 0.75  # of standardised signals
 # Fame weighs FAMILIARITY / evidence beside the standardised text: evidence is how far a person's likes stand out by the
 # text of the others, in standard deviations (films 0.4, artists 1.9: there, twice the weight halves NDCG@10), with one
 # like more that stands out by EVIDENCE.
@@ -31,10 +39,6 @@ FAMILIARITY, EVIDENCE, WEAKEST = 0.44, 0.6, 0.2
 # Where something was asked for in words, fame speaks among the nearest share only, or the same famous films answer
 # every question. Likes alone do not ask for anything: there the gate would cost a tenth of NDCG@10 on films.
 AMONG = 0.3
-# Without behaviour, what was asked for in words leads: beside it likeness to the likes counts so far that its best item
-# has this share of the best score by the words. Somebody who likes a chair and wants pens is shown pens: on
-# amazon-office 0.83 of a list has the word asked for, 0.24 with all texts alike (150 people, benchmarks/asked.py).
-BESIDE = 0.6
 MATCH = 1.0  # of a value that was asked for, beside standardised signals
 # In standard deviations of the score without them. A soft limit: what does not meet it must stand out by two more.
 # Something like a disliked item: on ml-100k (3 ratings up to 2 told beside 5 likes, 76 validation people, learned
@@ -42,9 +46,8 @@ MATCH = 1.0  # of a value that was asked for, beside standardised signals
 # costs 0.018 of NDCG. What is refused in words counts in full: REFUSED for each value, standardised.
 WISH, DISLIKE, REFUSED = 2.0, 0.25, 1.0
 EXACT = 20_000  # items up to which every one is scored; above, those that a search finds
-LIKES = 10  # whose text is compared with one another
 FIRST = 20  # items chosen for somebody of whom nothing is known
-SEARCHED, SAMPLE = 300, 2000  # found by each kind of search of a large catalogue; items that say how large a cosine is
+SEARCHED = 300  # found by each kind of search of a large catalogue
 
 
 def available(catalogue: Catalogue, profile: Profile) -> NDArray[np.bool_]:
@@ -84,7 +87,7 @@ def rank(
         and not (people and e.attribute in catalogue.schema.attributes)
     ]  # fmt: skip
     words = [e.text for e in said]
-    queries = _queries(catalogue, [] if people else liked, words)
+    queries = queries_of(catalogue, [] if people else liked, words)
     by_words = np.zeros(len(catalogue.ids), np.float32)
     for strength in {e.strength for e in said}:
         some = " ".join(e.text for e in said if e.strength == strength)
@@ -99,16 +102,16 @@ def rank(
     signals = {name: values[rows] for name, values in people.items()}
     own = [e for e in profile.likes if e.item_id in catalogue.rows and not people]
     told = np.array([e.strength for e in (*own, *said)], np.float32)
-    cosines, usual = _cosines(catalogue, queries, rows), _cosines(catalogue, queries, sample(len(catalogue.ids)))
+    cosines, usual = cosines_of(catalogue, queries, rows), cosines_of(catalogue, queries, sample(len(catalogue.ids)))
     if own_words is not None:
         cosines = own_likeness(cosines, usual, own_words[rows])
     n = len(own)
     if n and any(not e.attribute for e in said):
-        alike = _texts(cosines[:, :n], usual[:, :n], told[:n], (bm25 - by_words)[rows])
-        spoken = _beside(alike, _texts(cosines[:, n:], usual[:, n:], told[n:], by_words[rows]))
+        alike = by_texts(cosines[:, :n], usual[:, :n], told[:n], (bm25 - by_words)[rows])
+        spoken = beside(alike, by_texts(cosines[:, n:], usual[:, n:], told[n:], by_words[rows]))
     else:
-        spoken = _texts(cosines, usual, told, standardise(bm25)[rows])
-    signals = _sum(signals, {**spoken, "match": _asked(catalogue, profile, rows)})
+        spoken = by_texts(cosines, usual, told, standardise(bm25)[rows])
+    signals = added(signals, {**spoken, "match": _asked(catalogue, profile, rows)})
     if familiarity is not None and not people:
         evidence = standing(catalogue.vectors, catalogue.lexical, liked, sample(len(catalogue.ids)))
         near = np.sum(list(signals.values()), axis=0)
@@ -129,21 +132,6 @@ def rank(
     return [int(row) for row in rows[best]], {name: values[best] for name, values in signals.items() if values.any()}
 
 
-def _texts(cosines: Floats, sample: Floats, strengths: Floats, words: Floats) -> dict[str, Floats]:
-    return {**text_signals(cosines, sample, strengths), "bm25": BM25 * words}
-
-
-def _beside(alike: dict[str, Floats], asked: dict[str, Floats]) -> dict[str, Floats]:
-    """What was asked for in words, and beside it what is like the likes (`BESIDE`)."""
-    most, best = (float(np.sum(list(signals.values()), axis=0).max()) for signals in (alike, asked))
-    share = np.float32(np.clip(BESIDE * best / max(most, 1e-6), 0, 1))
-    return _sum(asked, {name: share * values for name, values in alike.items()})
-
-
-def _sum(signals: dict[str, Floats], more: dict[str, Floats]) -> dict[str, Floats]:
-    return signals | {name: signals[name] + values if name in signals else values for name, values in more.items()}
-
-
 def fame(
     familiarity: Familiarity, rows: Rows | slice, near: Floats, evidence: Sequence[float], among: float = 1.0
 ) -> Floats:
@@ -153,63 +141,6 @@ def fame(
     weight = FAMILIARITY / shown * familiarity.weight * (float(near.std()) or 1.0)
     heard = np.float32(weight) * familiarity.values[rows]
     return np.where(near >= np.quantile(near, 1 - among), heard, heard.min()).astype(np.float32)
-
-
-def standing(vectors: Floats, lexical: Lexical, liked: Sequence[int], sample: Rows) -> list[float]:
-    """How far each of the rows `liked` stands out among the rows `sample` by the text signals of the other likes, in
-    standard deviations; nothing for fewer than two."""
-    own = list(dict.fromkeys(liked))[:LIKES]
-    if len(own) < 2:
-        return []
-    rows, n = np.concatenate([sample, own]), len(sample)
-    cosines = np.asarray(vectors[rows] @ vectors[own].T, np.float32)
-    words = np.stack([lexical.alike([row])[rows] for row in own], axis=1).astype(np.float32)
-    found = []
-    for i in range(len(own)):
-        near, shared = np.delete(cosines, i, axis=1), np.delete(words, i, axis=1).sum(axis=1, dtype=np.float32)
-        values = np.asarray(text_signals(near, near[:n])["dense"] + BM25 * _scaled(shared, shared[:n]), np.float32)
-        found.append(float(_scaled(values, values[:n])[n + i]))
-    return found
-
-
-def text_signals(cosines: Floats, sample: Floats, strengths: Floats | None = None) -> dict[str, Floats]:
-    """dense: nearness to the nearest query and to all of them, [items]. `cosines`, `sample`: [items, queries];
-    `strengths` [queries]: how much each counts, all the same for None."""
-    if not cosines.shape[1]:
-        return {}
-    if strengths is not None and np.ptp(strengths) > 0:
-        own = (strengths / strengths.max()).astype(np.float32)  # what is liked faintly draws less
-        cosines, sample = cosines * own, sample * own
-    nearest = _scaled(cosines.max(axis=1), sample.max(axis=1))
-    dense = DENSE * nearest + MEAN * _scaled(cosines.mean(axis=1), sample.mean(axis=1))
-    return {"dense": dense.astype(np.float32)}
-
-
-def own_likeness(cosines: Floats, usual: Floats, own: Floats) -> Floats:
-    """`cosines` [items, queries] of texts that repeat a liked item's drawn to the mean of `usual` [sample, queries], as
-    far as `own` [items] says that their likeness is not their own (`Lexical.own`)."""
-    mean = usual.mean(axis=0)
-    return (mean + (cosines - mean) * own[:, None]).astype(np.float32)
-
-
-def _scaled(values: Floats, sample: Floats) -> Floats:
-    return (values - sample.mean()) / np.float32(max(float(sample.std()), 1e-6))
-
-
-def _queries(catalogue: Catalogue, liked: Sequence[int], words: Sequence[str]) -> Floats:
-    """float32 [queries, dim]: the items as they are indexed, the words as the embedder reads questions."""
-    own = np.asarray(catalogue.vectors[list(liked)], np.float32).reshape(-1, catalogue.vectors.shape[1])
-    return np.concatenate([own, catalogue.embedder.queries(list(words))]) if words else own
-
-
-def _cosines(catalogue: Catalogue, queries: Floats, rows: Rows) -> Floats:
-    vectors = catalogue.vectors if len(rows) == len(catalogue.ids) else catalogue.vectors[rows]
-    return np.asarray(vectors @ queries.T, np.float32)
-
-
-def sample(count: int) -> Rows:
-    """Rows that say how large a signal is, [min(count, SAMPLE)]."""
-    return spread(count, SAMPLE)
 
 
 def _candidates(
@@ -249,9 +180,9 @@ def _dislikes(catalogue: Catalogue, profile: Profile, rows: Rows) -> Floats:
     for strength in {e.strength for e in profile.dislikes}:  # what was waved away pushes less than what was refused
         entries = [e for e in profile.dislikes if e.strength == strength]
         disliked = [catalogue.rows[e.item_id] for e in entries if e.item_id in catalogue.rows]
-        queries = _queries(catalogue, disliked, [e.text for e in entries if e.item_id not in catalogue.rows])
-        usual = _cosines(catalogue, queries, sample(len(catalogue.ids))).max(axis=1)
-        near = _scaled(_cosines(catalogue, queries, rows).max(axis=1), usual)
+        queries = queries_of(catalogue, disliked, [e.text for e in entries if e.item_id not in catalogue.rows])
+        usual = cosines_of(catalogue, queries, sample(len(catalogue.ids))).max(axis=1)
+        near = scaled(cosines_of(catalogue, queries, rows).max(axis=1), usual)
         push = np.maximum(push, np.float32(DISLIKE * strength) * near)
     for entry in profile.dislikes:
         has = _having(catalogue, entry)

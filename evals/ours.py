@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snowmelt.agent import familiarity, ranking
+from snowmelt.agent import familiarity, nearness, ranking
 from snowmelt.agent.familiarity import Familiarity
 from snowmelt.agent.llm import open_llm
 from snowmelt.evals.arms import grid, liked_matrix
@@ -75,7 +75,7 @@ class _Scene:
     def __init__(self, train: Train, known: Familiarity | None) -> None:
         self.train, self.known, self.vectors = train, known, _vectors(train)
         self.lexical = _lexical(train)
-        self.sample = ranking.sample(len(train.ids))
+        self.sample = nearness.sample(len(train.ids))
         self.without = set(str(train.settings.get("without", "")).split("+"))
 
     def __call__(self, case: Case) -> Answer:
@@ -83,12 +83,12 @@ class _Scene:
         signals = {}
         if rows:
             cosines = self.vectors @ self.vectors[rows].T
-            cosines = ranking.own_likeness(cosines, cosines, self.lexical.own(rows))
-            signals = ranking.text_signals(cosines, cosines)
-            signals["bm25"] = ranking.BM25 * standardise(self.lexical.alike(rows))
+            cosines = nearness.own_likeness(cosines, cosines, self.lexical.own(rows))
+            signals = nearness.text_signals(cosines, cosines)
+            signals["bm25"] = nearness.BM25 * standardise(self.lexical.alike(rows))
         if self.known is not None:
             near = np.sum(list(signals.values()), axis=0) if signals else np.zeros(len(self.vectors), np.float32)
-            evidence = ranking.standing(self.vectors, self.lexical, rows, self.sample)
+            evidence = nearness.standing(self.vectors, self.lexical, rows, self.sample)
             signals["familiarity"] = ranking.fame(self.known, slice(None), near, evidence)
         kept = [values for name, values in signals.items() if name not in self.without]
         return Answer(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from snowmelt.agent.familiarity import Familiarity
-from snowmelt.agent.ranking import available, bounded, fame, rank, sample, standing, text_signals
+from snowmelt.agent.nearness import sample, standing, text_signals
+from snowmelt.agent.ranking import available, bounded, fame, rank
 from snowmelt.agent.types import Constraint, Entry, Profile
 from snowmelt.retrieval.catalogue import Catalogue
 

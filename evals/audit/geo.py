@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from snowmelt.agent import Recommender
-from snowmelt.agent.ranking import own_likeness, sample
+from snowmelt.agent.nearness import own_likeness, sample
 from snowmelt.evals.audit import attacks
 from snowmelt.evals.audit.attacks import DEPTH, below, lift, product, rise
 from snowmelt.evals.audit.figures import Part
