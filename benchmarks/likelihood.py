@@ -29,6 +29,7 @@ from snowmelt.evals.bench import CACHE, Bench, prepare
 from snowmelt.evals.ours import snowmelt_no_llm
 from snowmelt.evals.statistics import compare
 from snowmelt.prompts import render
+from snowmelt.retrieval.fusion import ndcg
 
 AFTER_LIKES = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5)  # w
 ALONE = (-0.35, -0.2, -0.1, 0.0, 0.1, 0.2)  # v
@@ -129,23 +130,18 @@ def unconditional(llm: LLM, titles: Sequence[str]) -> dict[str, float]:
     return dict(zip(titles, llm.score(prompt, [f" {spoken(t)}" for t in titles]).logprobs, strict=True))
 
 
-def ndcg(one: Played, scores: Floats) -> float:
-    hits = one.gold[np.argsort(-scores, kind="stable")[:10]]
-    discount = 1 / np.log2(np.arange(2, 12))
-    return float((hits * discount[: len(hits)]).sum() / discount[: min(10, one.likes)].sum())
-
-
 def table(every: Sequence[Case], said: Mapping[str, Mapping[str, Any]]) -> Floats:
     """NDCG@10 float64 [cases, w, v]."""
-    values = np.empty((len(every), len(AFTER_LIKES), len(ALONE)))
+    weights = [(w, v) for w in AFTER_LIKES for v in ALONE]
+    values = np.empty((len(every), len(weights)))
     for i, case in enumerate(every):
         row = said[case.key]
         base, after = standardise(case.one.base), standardise(np.array(row["after"]))
         alone = standardise(np.array([row["alone"][t] for t in case.one.titles]))
-        for a, w in enumerate(AFTER_LIKES):
-            for b, v in enumerate(ALONE):
-                values[i, a, b] = ndcg(case.one, base + w * after + v * alone)
-    return values
+        scores = np.array([base + w * after + v * alone for w, v in weights])
+        gold = np.tile(case.one.gold, (len(weights), 1))
+        values[i] = ndcg(scores, gold, np.full(len(weights), case.one.likes))
+    return values.reshape(len(every), len(AFTER_LIKES), len(ALONE))
 
 
 def report(name: str, every: Sequence[Case], said: Mapping[str, Mapping[str, Any]], reveal: Sequence[int]) -> None:
